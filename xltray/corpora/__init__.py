@@ -1,0 +1,1 @@
+"""Corpora: files (or a generator) to examples. ``registry.py`` lists them."""

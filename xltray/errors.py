@@ -1,0 +1,90 @@
+"""Every error that xltray raises on purpose, and the exit code that each one maps to.
+
+    XltrayError                     1  a job failed
+    ├── SweepFileError              2  the sweep file or an override is wrong (all problems at once)
+    ├── StoreError                  2  the store cannot be opened, read or written
+    ├── MissingInputError           3  a corpus, treebank file or checkpoint is not there
+    ├── CorpusError                 3  a corpus file is broken: file, line, found, expected
+    ├── CornerMismatchError         1  a surface's corner disagrees with its endpoint
+    └── EndpointError               1  an endpoint cannot be used (other initialisation, not finite)
+
+A message says where, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class XltrayError(Exception):
+    """Base of all deliberate errors; ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with an input: where it is, what was found, what was expected, what to do."""
+
+    where: str
+    found: str
+    expected: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: found {self.found}; expected {self.expected}"
+        return f"{text}. {self.advice}" if self.advice else text
+
+
+class ProblemsError(XltrayError):
+    """An error made of several problems, all of which are shown."""
+
+    def __init__(self, heading: str, problems: Sequence[Problem]) -> None:
+        self.heading = heading
+        self.problems = tuple(problems)
+        super().__init__(heading, self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join([self.heading, *(f"  - {problem}" for problem in self.problems)])
+
+
+class SweepFileError(ProblemsError):
+    """The sweep file, an override or a file that it extends is wrong."""
+
+    exit_code = 2
+
+
+class StoreError(XltrayError):
+    """The store cannot be opened, read or written."""
+
+    exit_code = 2
+
+
+class MissingInputError(ProblemsError):
+    """A corpus file, a treebank or a checkpoint is not there."""
+
+    exit_code = 3
+
+
+class CorpusError(ProblemsError):
+    """A corpus file is there but broken."""
+
+    exit_code = 3
+
+
+class CornerMismatchError(XltrayError):
+    """At a corner of the plane a surface's counts differ from the endpoint's own."""
+
+
+class EndpointError(XltrayError):
+    """An endpoint cannot take part in a surface."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'? Known: a, b, c." for an unknown ``name``."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known: {', '.join(choices)}."

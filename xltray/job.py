@@ -1,0 +1,31 @@
+"""What every job is given, and what it tells while it runs.
+
+A job is a generator: it yields ``Progress`` every now and then and has written its result to the
+store when it ends. Whoever drives it (a Tune trial, a test, a notebook) decides when to go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from xltray.spec import DataSpec
+from xltray.store import Store
+
+
+class Progress(NamedTuple):
+    """How far a job is, in its own unit (``steps`` of training, ``points`` of a surface)."""
+
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """Where a job reads and writes, and what it computes on."""
+
+    store: Store
+    data: DataSpec
+    device: str = "cpu"
+    threads: int = 1
