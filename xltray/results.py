@@ -1,0 +1,307 @@
+"""The tables that a sweep writes: their schemas, and the way from scores to rows.
+
+One row of ``surfaces`` is one metric of one model (a point of a cell, in one scope) on one
+language; ``pd.read_parquet(f"{storage}/surfaces")`` reads them all. Counts are stored and scores
+derived from them. The schemas below are the single source of column names, types and
+descriptions, and ``docs/data-dictionary.md`` is generated from them.
+
+The columns ``encoder`` and ``task`` are not in the files: they are folder names
+(``encoder=<name>/task=<task>``), which Parquet readers turn into columns.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from xltray.errors import XltrayError
+from xltray.plan import SurfaceJob
+
+SCHEMA_VERSION = 1
+_METADATA_PREFIX = "xltray."
+_STRING, _BOOL, _INT32, _INT64, _FLOAT = pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64()
+
+
+class Score(NamedTuple):
+    """One metric of one model on one language's dev set."""
+
+    scope: str
+    point: int
+    language: str
+    metric: str
+    correct: int
+    predicted: int
+    gold: int
+    loss: float | None
+    examples: int
+
+    @property
+    def value(self) -> float:
+        """2 correct / (predicted + gold): F1, and accuracy where predicted = gold; 0 if both are 0."""
+        return _value(self.correct, self.predicted, self.gold)
+
+
+class Geometry(NamedTuple):
+    """Where two endpoints lie as seen from the bilingual one, over a part of the parameters."""
+
+    part: str
+    parameters: int
+    norm_src: float
+    norm_tgt: float
+    angle: float | None
+
+    @property
+    def norm_ratio(self) -> float | None:
+        """norm_src / norm_tgt; None where that is not a number."""
+        return _finite(self.norm_src / self.norm_tgt) if self.norm_tgt else None
+
+
+def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+
+
+_CELL = (
+    _field("cell", _STRING, "id of the cell; the same in surfaces and geometry"),
+    _field("source", _STRING, "source language, ISO 639-1"),
+    _field("target", _STRING, "target language, ISO 639-1"),
+    _field("seed", _INT64, "seed of the cell's three endpoints"),
+)
+_COUNTS = (
+    _field("value", _FLOAT, "score in [0, 1]: 2 correct / (predicted + gold), 0 where both are 0"),
+    _field("correct", _INT64, "right decisions"),
+    _field("predicted", _INT64, "decisions made"),
+    _field("gold", _INT64, "decisions in the gold standard"),
+    _field("loss", _FLOAT, "mean cross-entropy per decision; null where undefined", nullable=True),
+)
+_SURFACE_POINT = (
+    _field("scope", _STRING, "what was interpolated: all, encoder or head; the rest is bilingual"),
+    _field("point", _INT32, "index of the point in the grid; join on this, never on floats"),
+    _field("a_src", _FLOAT, "coordinate of Eq. 3 towards the source-only endpoint"),
+    _field("a_tgt", _FLOAT, "coordinate of Eq. 3 towards the target-only endpoint"),
+    _field("on_src_line", _BOOL, "on Eq. 1, source to bilingual"),
+    _field("on_tgt_line", _BOOL, "on Eq. 2, target to bilingual"),
+    _field("on_plane", _BOOL, "on the plane's grid"),
+    _field("alpha", _FLOAT, "Eq. 1 (1 - a_src) or Eq. 2 (1 - a_tgt); null off the lines", nullable=True),
+)
+_SURFACE_SCORE = (
+    _field("eval_language", _STRING, "language scored"),
+    _field("eval_role", _STRING, "what that language is to the cell: source, target or other"),
+    _field("split", _STRING, "split scored: dev"),
+    _field("metric", _STRING, "accuracy, f1 or las (primary); uas and las_paper beside las"),
+)
+_PARTITIONS = (
+    _field("encoder", pa.dictionary(_INT32, _STRING), "its short name in the sweep file (folder name)"),
+    _field("task", pa.dictionary(_INT32, _STRING), "xnli, ner, pos or parsing (folder name)"),
+)
+
+SURFACE_SCHEMA = pa.schema(
+    [
+        *_CELL,
+        *_SURFACE_POINT,
+        *_SURFACE_SCORE,
+        *_COUNTS,
+        _field("examples", _INT32, "sentences or pairs scored"),
+    ]
+)
+GEOMETRY_SCHEMA = pa.schema(
+    [
+        *_CELL,
+        _field("part", _STRING, "which parameters: all, encoder, head, embeddings, layer.0, ..."),
+        _field("parameters", _INT64, "how many numbers those are"),
+        _field("norm_src", _FLOAT, "L2 norm of theta_src - theta_bi"),
+        _field("norm_tgt", _FLOAT, "L2 norm of theta_tgt - theta_bi"),
+        _field("norm_ratio", _FLOAT, "norm_src / norm_tgt; null where norm_tgt is 0", nullable=True),
+        _field("angle", _FLOAT, "degrees between the two; null where a norm is 0", nullable=True),
+    ]
+)
+HISTORY_SCHEMA = pa.schema(
+    [
+        _field("step", _INT32, "optimiser steps taken at this validation"),
+        _field("epoch", _FLOAT, "passes over the training data taken"),
+        _field("train_loss", _FLOAT, "mean since the last validation, if any", nullable=True),
+        _field("language", _STRING, "dev set scored"),
+        _field("metric", _STRING, "as in surfaces"),
+        *_COUNTS,
+        _field("selected", _BOOL, "whether the endpoint is the model of this step"),
+    ]
+)
+
+
+def surface_table(job: SurfaceJob, scores: Iterable[Score], provenance: Mapping[str, str]) -> pa.Table:
+    """Return the rows of a cell, or of a part of it, in a fixed order.
+
+    Raises:
+        XltrayError: if a (scope, point, language, metric) appears twice or is not the cell's.
+    """
+    ranks = {scope: rank for rank, scope in enumerate(job.scopes)}
+    languages = (job.source, job.target)
+    seen: dict[tuple[Any, ...], Score] = {}
+    for score in scores:
+        if score.scope not in ranks or not 0 <= score.point < len(job.grid):
+            raise XltrayError(
+                f"{job.id}: found a score of scope {score.scope!r}, point {score.point}; expected a scope of "
+                f"{', '.join(job.scopes)} and a point from 0 to {len(job.grid) - 1}. Delete the cell's parts "
+                "from the store and run again."
+            )
+        language = languages.index(score.language) if score.language in languages else len(languages)
+        key = (ranks[score.scope], score.point, language, score.language, score.metric)
+        if key in seen:
+            raise XltrayError(
+                f"{job.id}: found two scores where one was expected: {seen[key]} and {score}. "
+                "Delete the cell's parts from the store and run again."
+            )
+        seen[key] = score
+    rows = [_surface_row(job, seen[key]) for key in sorted(seen)]
+    return pa.Table.from_pylist(rows, schema=_with_provenance(SURFACE_SCHEMA, job, provenance))
+
+
+def scores_of(table: pa.Table) -> list[Score]:
+    """Return the scores that a table of surfaces was made from, in its order."""
+    columns = [
+        "scope",
+        "point",
+        "eval_language",
+        "metric",
+        "correct",
+        "predicted",
+        "gold",
+        "loss",
+        "examples",
+    ]
+    return [
+        Score(**dict(zip(Score._fields, row.values(), strict=True)))
+        for row in table.select(columns).to_pylist()
+    ]
+
+
+def missing_points(job: SurfaceJob, scores: Iterable[Score]) -> list[tuple[str, int]]:
+    """Return the (scope, point) pairs of a cell not scored on both of its languages, in order."""
+    scored = {(score.scope, score.point, score.language) for score in scores}
+    return [
+        (scope, point)
+        for scope in job.scopes
+        for point in range(len(job.grid))
+        if not {(scope, point, job.source), (scope, point, job.target)} <= scored
+    ]
+
+
+def geometry_table(job: SurfaceJob, rows: Iterable[Geometry], provenance: Mapping[str, str]) -> pa.Table:
+    """Return the norms and angles of a cell, in the order given."""
+    cells = [
+        {**_cell(job), **row._asdict(), "norm_ratio": row.norm_ratio, "angle": _finite(row.angle)}
+        for row in rows
+    ]
+    return pa.Table.from_pylist(cells, schema=_with_provenance(GEOMETRY_SCHEMA, job, provenance))
+
+
+def provenance(**known: str) -> dict[str, str]:
+    """Return what the numbers were made with: versions, platform, source revision.
+
+    ``known`` is what only the caller knows, such as ``device="cuda: NVIDIA H200"``.
+    """
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("xltray", "torch", "transformers", "ray"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    revision = _source_revision(Path(__file__).parent.parent)
+    return found | ({"revision": revision} if revision else {}) | known
+
+
+def data_dictionary() -> str:
+    """Return the description of all columns as Markdown."""
+    tables = {
+        "surfaces": (
+            pa.schema([*_PARTITIONS, *SURFACE_SCHEMA]),
+            "one row per cell, scope, point, language and metric",
+        ),
+        "geometry": (
+            pa.schema([*_PARTITIONS, *GEOMETRY_SCHEMA]),
+            "one row per cell and part of the parameters",
+        ),
+        "endpoints/<id>/history.parquet": (HISTORY_SCHEMA, "one row per validation, language and metric"),
+    }
+    lines = [
+        "# Data dictionary",
+        "",
+        "Generated by `xltray.results.data_dictionary`; a test keeps it current.",
+    ]
+    for name, (schema, meaning) in tables.items():
+        lines += [
+            "",
+            f"## `{name}`: {meaning}",
+            "",
+            "| column | type | null | meaning |",
+            "| --- | --- | --- | --- |",
+        ]
+        for field in schema:
+            kind = "category" if pa.types.is_dictionary(field.type) else str(field.type)
+            description = field.metadata[b"description"].decode()
+            lines.append(f"| {field.name} | {kind} | {'yes' if field.nullable else 'no'} | {description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _value(correct: int, predicted: int, gold: int) -> float:
+    return 2 * correct / (predicted + gold) if predicted + gold else 0.0
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _cell(job: SurfaceJob) -> dict[str, Any]:
+    return {"cell": job.id, "source": job.source, "target": job.target, "seed": job.seed}
+
+
+def _surface_row(job: SurfaceJob, score: Score) -> dict[str, Any]:
+    point = job.grid.points[score.point]
+    alpha = job.grid.alpha(point)
+    return {
+        **_cell(job),
+        **score._asdict(),
+        "a_src": float(point.a_src),
+        "a_tgt": float(point.a_tgt),
+        "on_src_line": job.grid.on_src_line(point),
+        "on_tgt_line": job.grid.on_tgt_line(point),
+        "on_plane": job.grid.on_plane(point),
+        "alpha": None if alpha is None else float(alpha),
+        "eval_language": score.language,
+        "eval_role": {job.source: "source", job.target: "target"}.get(score.language, "other"),
+        "split": "dev",
+        "value": score.value,
+        "loss": _finite(score.loss),
+    }
+
+
+def _with_provenance(schema: pa.Schema, job: SurfaceJob, provenance: Mapping[str, str]) -> pa.Schema:
+    facts = {
+        "schema_version": str(SCHEMA_VERSION),
+        **provenance,
+        "cell": job.id,
+        "encoder": job.encoder.content,
+        "dtype": job.evaluation.dtype,
+        **{f"endpoint.{corner}": endpoint.id for corner, endpoint in job.endpoints.items()},
+        **{f"data.{language}.dev": data.dev for language, data in job.bilingual_endpoint.data.items()},
+    }
+    return schema.with_metadata({f"{_METADATA_PREFIX}{key}": value for key, value in facts.items()})
+
+
+def _source_revision(root: Path) -> str | None:
+    """Return the commit that the code was run from, marked if changed; None outside a checkout."""
+    if not (root / ".git").exists():
+        return None
+    # With all tags excluded, `describe` gives the plain commit.
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
