@@ -8,7 +8,7 @@ and 360 surfaces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Protocol
@@ -22,6 +22,7 @@ from xltray.spec import (
     EvaluationSpec,
     Exact,
     FinetuneSpec,
+    Items,
     ParserSpec,
     PretrainSpec,
     Role,
@@ -102,7 +103,7 @@ class FinetuneJob(Spec):
     cost: Annotated[float, RUNTIME] = 0.0
     task: str
     corpus: str
-    languages: tuple[str, ...] = Field(description="sorted; two for a bilingual endpoint")
+    languages: Items[str] = Field(description="sorted; two for a bilingual endpoint")
     seed: int
     encoder: EncoderRef
     data: dict[str, LanguageData]
@@ -133,9 +134,9 @@ class SurfaceJob(Spec):
     source_endpoint: FinetuneJob
     target_endpoint: FinetuneJob
     bilingual_endpoint: FinetuneJob
-    plane: tuple[Exact, ...] = Field(description="coordinates of the plane's axes")
-    alphas: tuple[Exact, ...] = Field(description="mixing coefficients of the lines")
-    scopes: tuple[Scope, ...]
+    plane: Items[Exact] = Field(description="coordinates of the plane's axes")
+    alphas: Items[Exact] = Field(description="mixing coefficients of the lines")
+    scopes: Items[Scope]
     evaluation: EvaluationSpec = EvaluationSpec()
 
     @property
@@ -197,6 +198,11 @@ def load_job(text: str) -> Job:
     return _JOB.validate_json(text)
 
 
+def parse_job(data: object) -> Job:
+    """Read a job from plain JSON data."""
+    return _JOB.validate_python(data, strict=False)
+
+
 @dataclass(frozen=True)
 class Plan:
     """All jobs of a sweep, prerequisites first."""
@@ -219,15 +225,15 @@ class Plan:
         cells = sum(1 for _ in self.of_kind("surface"))
         return cells * self.points * len(self.sweep.scopes) * 2
 
-    def needed(self, done: Callable[[Job], bool]) -> dict[str, Job]:
-        """Return the jobs to run, given which results exist.
+    def needed(self, done: Container[str]) -> dict[str, Job]:
+        """Return the jobs to run, given the ids of those whose results exist.
 
         Surfaces are the product: an endpoint that only finished surfaces read is not needed,
         so endpoints may be deleted to save space.
         """
         wanted: set[str] = set()
         for job in reversed(list(self.jobs.values())):
-            if (isinstance(job, SurfaceJob) or job.id in wanted) and not done(job):
+            if (isinstance(job, SurfaceJob) or job.id in wanted) and job.id not in done:
                 wanted |= {job.id, *job.needs}
             else:
                 wanted.discard(job.id)

@@ -1,0 +1,95 @@
+"""Endpoint models as jobs see them: built from a job, its data encoded, saved and loaded.
+
+Shared by ``finetune`` (which makes them) and ``surface`` (which blends them), so that both build
+the same model, score it in the same batches and therefore get the same counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from xltray.corpora.base import at_most
+from xltray.corpora.registry import open_corpus
+from xltray.errors import CorpusError, Problem
+from xltray.job import JobContext
+from xltray.nn.encoder import Encoder, load_encoder, max_tokens
+from xltray.nn.model import EndpointModel, hidden_size, seed_of
+from xltray.plan import EncoderRef, FinetuneJob
+from xltray.spec import Role
+from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Task
+from xltray.tasks.registry import get_task
+
+
+def open_encoder(ref: EncoderRef, context: JobContext) -> Encoder:
+    """Load the encoder that endpoints start from."""
+    if ref.pretrained is not None:
+        folder = context.store.local_directory(context.store.encoder_path(ref.pretrained))
+        return load_encoder(str(folder))
+    return load_encoder(str(ref.checkpoint), ref.revision)
+
+
+def build_model(job: FinetuneJob, encoder: Encoder, device: str) -> EndpointModel:
+    """Build the model as it is before fine-tuning.
+
+    The head depends on task and seed alone, not on the languages: the three endpoints of a cell
+    start from identical weights.
+    """
+    task = get_task(job.task)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of("head", job.task, job.seed))
+        head = task.head(hidden_size(encoder.model), job.parser)
+    return EndpointModel(encoder.model, head, job.recipe.dropout).to(device)
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """A dev set, tokenised and packed once; ``score`` is the only way that models are scored."""
+
+    task: Task
+    split: EncodedSplit
+    batches: Sequence[Batch]
+
+    def score(self, model: EndpointModel) -> Evaluation:
+        """Score a model."""
+        return self.task.evaluate(model, self.split, self.batches)
+
+
+def load_dev_set(job: FinetuneJob, language: str, encoder: Encoder, context: JobContext) -> DevSet:
+    """Read, tokenise and pack a dev set."""
+    task = get_task(job.task)
+    split = load_split(job, language, "dev", encoder, context)
+    return DevSet(task, split, task.batches(split, context.device))
+
+
+def load_split(
+    job: FinetuneJob, language: str, role: Role, encoder: Encoder, context: JobContext
+) -> EncodedSplit:
+    """Read and tokenise a split, after making sure that it is still what the plan saw.
+
+    Raises:
+        CorpusError: if the files changed since.
+    """
+    corpus = open_corpus(job.corpus, context.data)
+    found = corpus.identify(language, role).fingerprint
+    expected = getattr(job.data[language], role)
+    if found != expected:
+        problem = Problem(
+            f"{job.corpus} {language} {role}",
+            f"content {found[:12]}",
+            f"{expected[:12]}, as when the sweep was planned",
+            "The files changed: start the sweep again.",
+        )
+        raise CorpusError("The data changed under a running sweep.", [problem])
+    task = get_task(job.task)
+    examples = task.read(corpus, language, role)
+    limit = job.max_train if role == "train" else job.max_dev
+    return task.encode(
+        at_most(examples, limit),
+        encoder.tokenizer,
+        role=role,
+        max_length=job.recipe.max_length,
+        limit=max_tokens(encoder.model),
+    )

@@ -1,0 +1,216 @@
+"""Fine-tune one endpoint: the recipe of the paper and its authors' code (DEVIATIONS.md).
+
+Adam with linear warm-up and decay; validation several times an epoch on the dev sets of the
+training languages; the best validation is kept (mean of the primary metric over those dev sets);
+training stops early when it has not risen for ``patience`` validations. A bilingual batch is of
+one language, languages are drawn in proportion to size, ragged last batches are dropped.
+
+What is stored: weights (safetensors), the job, the history of validations, and in DONE.json the
+dev counts of the kept model and the hash of the weights that it started from.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from xltray.endpoints import DevSet, build_model, load_dev_set, load_split, open_encoder
+from xltray.errors import CorpusError, EndpointError, Problem
+from xltray.job import JobContext, Progress
+from xltray.nn.flat import FlatModel, weights_hash
+from xltray.nn.model import EndpointModel, seed_of
+from xltray.nn.optimisation import adamw, set_threads, warmup_then_linear
+from xltray.plan import FinetuneJob
+from xltray.results import HISTORY_SCHEMA, provenance
+from xltray.tasks.base import Encoded, EncodedSplit, Evaluation, Loss, Task
+from xltray.tasks.registry import get_task
+
+
+def finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
+    """Fine-tune an endpoint and publish it; yields after every validation.
+
+    Raises:
+        CorpusError: if a training set has nothing to train on.
+        EndpointError: if the weights are not finite at the end.
+    """
+    started = time.monotonic()
+    set_threads(context.threads)
+    encoder = open_encoder(job.encoder, context)
+    trains = {language: load_split(job, language, "train", encoder, context) for language in job.languages}
+    devs = {language: load_dev_set(job, language, encoder, context) for language in job.languages}
+    for language, split in trains.items():
+        if not split.sequences:
+            problem = Problem(f"{job.corpus} {language}", "no word to train on", "at least one")
+            raise CorpusError("A training set is empty.", [problem])
+    run = _Run(job, context, FlatModel(build_model(job, encoder, context.device)), devs)
+    yield from run.train(trains)
+    run.publish(time.monotonic() - started)
+
+
+def epoch_batches(
+    splits: Mapping[str, EncodedSplit], batch_size: int, generator: torch.Generator
+) -> list[list[Encoded]]:
+    """Return one epoch's batches, each of one language.
+
+    Shuffling all batches together draws the languages in proportion to their size. With several
+    languages, ragged last batches are dropped, unless a language has no full batch at all.
+    """
+    batches: list[list[Encoded]] = []
+    for split in splits.values():
+        order = torch.randperm(len(split.sequences), generator=generator).tolist()
+        own = [
+            [split.sequences[i] for i in order[start : start + batch_size]]
+            for start in range(0, len(order), batch_size)
+        ]
+        if len(splits) > 1 and len(own) > 1 and len(own[-1]) < batch_size:
+            own.pop()
+        batches += own
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def validation_steps(epoch_steps: int, times: int) -> frozenset[int]:
+    """Return after which steps of an epoch (from 1) the model is validated; the last is one."""
+    return frozenset(max(1, epoch_steps * k // times) for k in range(1, times + 1))
+
+
+@dataclass
+class _Run:
+    """The state of one fine-tuning."""
+
+    job: FinetuneJob
+    context: JobContext
+    flat: FlatModel
+    devs: Mapping[str, DevSet]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best_score: float = float("-inf")
+    best_step: int = 0
+    best_counts: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    since_gain: int = 0
+    gained_score: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.task: Task = get_task(self.job.task)
+        self.model: EndpointModel = self.flat.model  # type: ignore[assignment]
+        self.initial = weights_hash(self.flat.flat_P)
+        self.best_P: Tensor = self.flat.flat_P.clone()
+
+    def train(self, trains: Mapping[str, EncodedSplit]) -> Iterator[Progress]:
+        """Train until the last epoch or the end of patience."""
+        recipe = self.job.recipe
+        # Data order and dropout depend on the seed alone, so that a run can be repeated exactly.
+        generator = torch.Generator().manual_seed(seed_of("order", self.job.seed))
+        torch.manual_seed(seed_of("dropout", self.job.seed))
+        epoch_steps = len(epoch_batches(trains, recipe.batch_size, torch.Generator()))
+        total = epoch_steps * recipe.epochs
+        validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
+        accelerator = Accelerator(cpu=self.context.device == "cpu", mixed_precision=recipe.mixed_precision)
+        optimizer = adamw(
+            self.model.parameters(),
+            learning_rate=recipe.learning_rate,
+            betas=recipe.betas,
+            epsilon=recipe.epsilon,
+            weight_decay=recipe.weight_decay,
+        )
+        scheduler = warmup_then_linear(optimizer, steps=total, warmup=recipe.warmup)
+        model, optimizer = accelerator.prepare(self.model, optimizer)
+        for epoch in range(recipe.epochs):
+            losses: list[Tensor] = []
+            for step, sequences in enumerate(epoch_batches(trains, recipe.batch_size, generator), 1):
+                losses.append(self._step(accelerator, model, optimizer, sequences))
+                scheduler.step()
+                self.steps += 1
+                if step in validate_after:
+                    self._validate(epoch + step / epoch_steps, float(torch.stack(losses).mean()))
+                    losses.clear()
+                    yield Progress(self.steps, total, "steps")
+                    if self.since_gain >= recipe.patience:
+                        return
+
+    def _step(
+        self, accelerator: Accelerator, model: EndpointModel, optimizer: Any, sequences: Sequence[Encoded]
+    ) -> Tensor:
+        model.train()
+        batch = self.task.collate(sequences, self.context.device, training=True)
+        with accelerator.autocast():
+            loss: Loss = self.task.loss(model, batch)
+            mean = loss.total / max(1, loss.decisions)
+        optimizer.zero_grad(set_to_none=True)
+        accelerator.backward(mean)
+        if self.job.recipe.clip_norm is not None:
+            accelerator.clip_grad_norm_(model.parameters(), self.job.recipe.clip_norm)
+        optimizer.step()
+        return mean.detach()
+
+    def _validate(self, epoch: float, train_loss: float) -> None:
+        evaluations = {language: dev.score(self.model) for language, dev in self.devs.items()}
+        values = [evaluation.counts[self.task.primary].value for evaluation in evaluations.values()]
+        score = sum(values) / len(values)
+        self._record(epoch, train_loss, evaluations)
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.steps
+            self.best_P.copy_(self.flat.flat_P)
+            self.best_counts = {
+                language: {metric: list(counts) for metric, counts in evaluation.counts.items()}
+                for language, evaluation in evaluations.items()
+            }
+        if score >= self.gained_score + self.job.recipe.min_gain:
+            self.gained_score, self.since_gain = score, 0
+        else:
+            self.since_gain += 1
+
+    def _record(self, epoch: float, train_loss: float, evaluations: Mapping[str, Evaluation]) -> None:
+        for language, evaluation in evaluations.items():
+            for metric, counts in evaluation.counts.items():
+                self.rows.append(
+                    {
+                        "step": self.steps,
+                        "epoch": epoch,
+                        "train_loss": train_loss,
+                        "language": language,
+                        "metric": metric,
+                        "value": counts.value,
+                        **counts._asdict(),
+                        "loss": evaluation.loss,
+                    }
+                )
+
+    def publish(self, seconds: float) -> None:
+        """Write the kept model, the job, the history and, last, DONE.json."""
+        self.flat.set(self.best_P)
+        if not bool(torch.isfinite(self.best_P).all()):
+            raise EndpointError(f"{self.job.id}: the best model has weights that are not finite; it diverged")
+        done = {
+            "counts": self.best_counts,
+            "score": self.best_score,
+            "best_step": self.best_step,
+            "steps": self.steps,
+            "initial_weights": self.initial,
+            "parameters": self.flat.layout.size,
+            "seconds": round(seconds, 3),
+            "provenance": provenance(device=device_name(self.context.device)),
+        }
+        rows = [{**row, "selected": row["step"] == self.best_step} for row in self.rows]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.flat.save(folder / "model.safetensors")
+            (folder / "spec.json").write_text(self.job.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / "history.parquet")
+            self.context.store.publish_directory(
+                folder, self.context.store.endpoint_path(self.job.id), done
+            )
+
+
+def device_name(device: str) -> str:
+    """Return what a device is, for the records."""
+    return f"cuda: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else device

@@ -1,0 +1,184 @@
+"""What a sweep reads from outside: which files and checkpoints, whether they are there and sound.
+
+``FileInputs`` answers the plan's questions about content. ``check_names`` finds unknown tasks,
+corpora and languages in a sweep file; ``check_inputs`` reads everything that jobs are about to
+read, so that bad input is reported, all at once, before any work starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from xltray.corpora.base import Corpus
+from xltray.corpora.registry import CORPORA, open_corpus
+from xltray.corpora.text import identify_text
+from xltray.errors import CorpusError, MissingInputError, Problem, XltrayError, did_you_mean
+from xltray.fingerprint import file_fingerprint, fingerprint
+from xltray.plan import DataId, FinetuneJob, Job, PretrainJob
+from xltray.spec import DataSpec, EncoderSpec, Role, SweepSpec
+from xltray.tasks.registry import RUNNABLE, TASKS, corpus_name
+
+# Stands for content that is not there, where only counts are asked for (dry run).
+UNKNOWN = DataId("unknown", 0)
+# What an encoder's numbers depend on; a folder may hold much else.
+_CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt")
+
+
+class FileInputs:
+    """Identifies the content of corpora and checkpoints.
+
+    With ``lenient``, what is missing is noted in ``missing`` instead of raised.
+    """
+
+    def __init__(self, data: DataSpec, *, lenient: bool = False) -> None:
+        self.spec = data
+        self.lenient = lenient
+        self.missing: list[Problem] = []
+        self.data = cache(self._data)
+        self.text = cache(self._text)
+        self._corpus = cache(lambda name: open_corpus(name, data))
+
+    def corpus(self, task: str) -> str:
+        """Return the name of the corpus that a task reads."""
+        return corpus_name(task, self.spec)
+
+    def checkpoint(self, encoder: EncoderSpec) -> str:
+        """Return what names a checkpoint's content: id@revision, or a hash of its files."""
+        folder = Path(str(encoder.checkpoint)).expanduser()
+        if not folder.is_dir():
+            return f"{encoder.checkpoint}@{encoder.revision}"
+        files = sorted({file for pattern in _CHECKPOINT_FILES for file in folder.glob(pattern)})
+        return fingerprint({file.name: file_fingerprint(file) for file in files})
+
+    def _data(self, corpus: str, language: str, role: Role) -> DataId:
+        if corpus not in CORPORA:
+            problem = Problem(f"corpus {corpus!r}", "no reader in this version", ", ".join(CORPORA))
+            return self._absent([problem])
+        try:
+            opened: Corpus = self._corpus(corpus)
+            return opened.identify(language, role)
+        except MissingInputError as error:
+            return self._absent(error.problems)
+
+    def _text(self, path: str) -> DataId:
+        try:
+            return identify_text(self.spec, path)
+        except MissingInputError as error:
+            return self._absent(error.problems)
+
+    def _absent(self, problems: Iterable[Problem]) -> DataId:
+        self.missing += problems
+        return UNKNOWN
+
+    def raise_missing(self) -> None:
+        """Raise all that was found missing since the start, together."""
+        if self.missing and not self.lenient:
+            raise MissingInputError("The sweep's data is not all there.", list(dict.fromkeys(self.missing)))
+
+
+def check_names(sweep: SweepSpec) -> list[Problem]:
+    """Return what a sweep file names but xltray does not know."""
+    problems = [
+        Problem("tasks", repr(task), "a task", did_you_mean(task, TASKS))
+        for task in (*sweep.tasks, *sweep.finetune_task, *sweep.data.corpora)
+        if task not in TASKS
+    ]
+    named = dict.fromkeys(sweep.data.corpora.values())
+    named |= dict.fromkeys(e.pretrain.corpus for e in sweep.encoders.values() if e.pretrain)
+    problems += [
+        Problem("corpus", repr(name), "a corpus", did_you_mean(name, CORPORA))
+        for name in named
+        if name not in CORPORA
+    ]
+    wanted = {
+        (corpus_name(task, sweep.data), language)
+        for task in sweep.tasks
+        if task in TASKS
+        for language in sweep.languages()
+    }
+    wanted |= {
+        (encoder.pretrain.corpus, language)
+        for encoder in sweep.encoders.values()
+        if encoder.pretrain
+        for language in encoder.pretrain.languages
+    }
+    for name, language in sorted(wanted):
+        if name in CORPORA and language not in (known := open_corpus(name, sweep.data).languages()):
+            advice = did_you_mean(language, known)
+            if name == "ud":
+                advice += f" To add it: data.treebanks.{language}.treebank"
+            problems.append(Problem("pairs", repr(language), f"a language of the {name} corpus", advice))
+    return problems
+
+
+def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:
+    """Read all that these jobs are about to read.
+
+    Raises:
+        CorpusError: with every problem of every file.
+        MissingInputError: for files or checkpoints that are not there.
+        XltrayError: for tasks that this version cannot run.
+    """
+    jobs = list(jobs)
+    unrunnable = {job.task for job in jobs if isinstance(job, FinetuneJob)} - set(RUNNABLE)
+    if unrunnable:
+        raise XltrayError(
+            f"Tasks {', '.join(sorted(unrunnable))} can be planned (--dry-run) but not run by this version. "
+            f"Tasks that run: {', '.join(RUNNABLE)}; choose them with tasks=[...]."
+        )
+    broken: list[Problem] = []
+    missing: list[Problem] = []
+    for corpus, language, role in sorted(_splits(jobs)):
+        try:
+            if not open_corpus(corpus, data).sentences(language, role):
+                broken.append(Problem(f"{corpus} {language} {role}", "no sentence", "at least one"))
+        except CorpusError as error:
+            broken += error.problems
+        except MissingInputError as error:
+            missing += error.problems
+    checkpoints = {
+        (str(job.encoder.checkpoint), job.encoder.revision)
+        for job in jobs
+        if isinstance(job, FinetuneJob) and job.encoder.checkpoint
+    }
+    for checkpoint, revision in sorted(checkpoints, key=str):
+        missing += _checkpoint_problems(checkpoint, revision)
+    if missing:
+        raise MissingInputError("Something that the sweep reads is not there.", missing)
+    if broken:
+        raise CorpusError("The sweep's data is broken.", broken)
+
+
+def _splits(jobs: Iterable[Job]) -> set[tuple[str, str, Role]]:
+    splits: set[tuple[str, str, Role]] = set()
+    for job in jobs:
+        if isinstance(job, FinetuneJob):
+            for language in job.languages:
+                splits |= {(job.corpus, language, "train"), (job.corpus, language, "dev")}
+        elif isinstance(job, PretrainJob):
+            splits |= {(job.encoder.corpus, language, "train") for language in job.encoder.languages}
+    return splits
+
+
+def _checkpoint_problems(checkpoint: str, revision: str | None) -> list[Problem]:
+    where = f"encoder checkpoint {checkpoint!r}"
+    expected = "a folder with config.json, or a model id of the hub"
+    if Path(checkpoint).expanduser().is_dir():
+        found = (Path(checkpoint).expanduser() / "config.json").is_file()
+        return [] if found else [Problem(where, "a folder without config.json", expected)]
+    if checkpoint.startswith((".", "/", "~")):
+        return [Problem(where, "no such folder", expected, "Check the path.")]
+    try:
+        hf_hub_download(checkpoint, "config.json", revision=revision)
+    except LocalEntryNotFoundError:
+        advice = "Check the name and the network, or download it into the hub's cache first."
+        return [Problem(where, f"neither cached nor reachable at revision {revision!r}", expected, advice)]
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        return [Problem(where, str(error).strip().splitlines()[0], expected, "Check name and revision.")]
+    return []
+

@@ -1,0 +1,1 @@
+"""Neural parts: encoder adapter, packed batches, flat weights, heads, parser, spanning trees."""

@@ -1,0 +1,163 @@
+"""Weights as one flat vector, and points of the plane between three of them.
+
+The working model's parameters are views into one buffer, so that setting a point is arithmetic on
+contiguous memory and needs no state dict. A point is computed from the three stored endpoints in
+the affine form of the paper's Eq. 3,
+
+    theta = w_bi * B + w_src * S + w_tgt * T,        w_bi = 1 - a_src - a_tgt,
+
+with weights from exact fractions and never by stepping from another point. Terms of weight zero
+are left out, which makes the corners bit-equal to the endpoints (``B + 1 * (S - B)`` would not
+be). Only parameters are interpolated; persistent buffers must agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from xltray.errors import EndpointError
+from xltray.grid import Point
+
+# Elements handled at a time on a CPU: four blocks of 1 MiB fit in a core's cache.
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class FlatLayout:
+    """Where each parameter lies in the flat vector, in the model's own order (tied weights once)."""
+
+    shapes: Mapping[str, torch.Size]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return sum(shape.numel() for shape in self.shapes.values())
+
+    def slices(self) -> Iterator[tuple[str, slice]]:
+        """Yield each parameter's name and place."""
+        start = 0
+        for name, shape in self.shapes.items():
+            yield name, slice(start, start + shape.numel())
+            start += shape.numel()
+
+    def span(self, prefix: str) -> slice:
+        """Return the place of all parameters whose name starts so; they must lie together."""
+        places = [place for name, place in self.slices() if name.startswith(prefix)]
+        span = slice(places[0].start, places[-1].stop)
+        if span.stop - span.start != sum(place.stop - place.start for place in places):
+            raise EndpointError(f"parameters {prefix}* do not lie together in the model")
+        return span
+
+
+class FlatModel:
+    """A model whose parameters are views into ``flat_P`` (P parameters)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        parameters = dict(model.named_parameters())
+        self.layout = FlatLayout({name: parameter.shape for name, parameter in parameters.items()})
+        first = next(iter(parameters.values()))
+        self.flat_P = torch.empty(self.layout.size, dtype=first.dtype, device=first.device)
+        with torch.no_grad():
+            for name, place in self.layout.slices():
+                parameter = parameters[name]
+                self.flat_P[place] = parameter.flatten()
+                parameter.data = self.flat_P[place].view(parameter.shape)
+
+    def set(self, flat_P: Tensor) -> None:
+        """Copy a weight vector into the model."""
+        with torch.no_grad():
+            self.flat_P.copy_(flat_P)
+
+    def save(self, path: Path) -> None:
+        """Write parameters and persistent buffers by name."""
+        tensors = {name: self.flat_P[place].view(self.layout.shapes[name]) for name, place in self.layout.slices()}
+        # A copy each: safetensors refuses tensors that share memory, and these are views of one buffer.
+        save_file({name: t.clone().cpu() for name, t in (tensors | _buffers(self.model)).items()}, path)
+
+    def load(self, path: Path) -> Tensor:
+        """Read an endpoint into a flat vector of this layout, on the model's device.
+
+        Raises:
+            EndpointError: if names, shapes or buffers differ from the model's, or a weight is not finite.
+        """
+        flat_P = torch.empty_like(self.flat_P)
+        buffers = _buffers(self.model)
+        with safe_open(path, framework="pt") as file:
+            self._check_names(path, set(file.keys()), set(buffers))
+            for name, place in self.layout.slices():
+                tensor = file.get_tensor(name)
+                if tensor.shape != self.layout.shapes[name]:
+                    expected = tuple(self.layout.shapes[name])
+                    raise EndpointError(f"{path}: {name} has shape {tuple(tensor.shape)}; expected {expected}")
+                flat_P[place] = tensor.flatten().to(flat_P.device)
+            for name, buffer in buffers.items():
+                if not torch.equal(file.get_tensor(name), buffer.cpu()):
+                    raise EndpointError(f"{path}: buffer {name} differs from the model's; buffers cannot be mixed")
+        if not bool(torch.isfinite(flat_P).all()):
+            raise EndpointError(f"{path}: has weights that are not finite; the fine-tuning diverged")
+        return flat_P
+
+    def _check_names(self, path: Path, found: set[str], buffers: set[str]) -> None:
+        expected = set(self.layout.shapes) | buffers
+        if found != expected:
+            raise EndpointError(
+                f"{path}: does not fit the model: lacks {sorted(expected - found)[:3]}, "
+                f"has besides {sorted(found - expected)[:3]}"
+            )
+
+
+class Interpolator:
+    """Sets a model to any point of the plane of three endpoints."""
+
+    def __init__(self, model: FlatModel, *, bilingual_P: Tensor, source_P: Tensor, target_P: Tensor) -> None:
+        self.model = model
+        self.endpoints = (bilingual_P, source_P, target_P)
+
+    def set(self, point: Point, scope: str = "all") -> None:
+        """Set the model's weights.
+
+        Args:
+            point: coordinates of Eq. 3.
+            scope: ``all``, or ``encoder`` / ``head`` to move only those; the rest is the bilingual model's
+                (the paper's footnote 2).
+        """
+        span = slice(None) if scope == "all" else self.model.layout.span(f"{scope}.")
+        if scope != "all":
+            self.model.set(self.endpoints[0])
+        terms = [
+            (float(weight), endpoint_P[span])
+            for weight, endpoint_P in zip(point.weights, self.endpoints, strict=True)
+            if weight != 0
+        ]
+        _blend(self.model.flat_P[span], terms)
+
+
+def _blend(out_P: Tensor, terms: list[tuple[float, Tensor]]) -> None:
+    """Write the weighted sum of vectors to ``out_P``, a block at a time on a CPU."""
+    block = _BLOCK if out_P.device.type == "cpu" else max(out_P.numel(), 1)
+    (first_weight, first_P), *others = terms
+    with torch.no_grad():
+        for start in range(0, out_P.numel(), block):
+            piece = slice(start, start + block)
+            torch.mul(first_P[piece], first_weight, out=out_P[piece])
+            for weight, endpoint_P in others:
+                out_P[piece].add_(endpoint_P[piece], alpha=weight)
+
+
+def weights_hash(flat_P: Tensor) -> str:
+    """Return the SHA-256 of a weight vector's bytes."""
+    return hashlib.sha256(flat_P.detach().cpu().numpy().tobytes()).hexdigest()
+
+
+def _buffers(model: nn.Module) -> dict[str, Tensor]:
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in parameters}

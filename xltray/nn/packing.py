@@ -1,0 +1,197 @@
+"""Packed batches: sequences of different lengths in one row, without padding.
+
+Sequences are concatenated to shape (1, T) with explicit positions; all layers but attention work
+on single tokens and need no more. Attention must stay inside a sequence, in one of two ways:
+
+* ``RUNS``: sequences are sorted by length and each run of equal lengths is one call of scaled
+  dot-product attention without a mask, on a view. Best for large batches (evaluation).
+* ``PADDED``: queries, keys and values (nothing else) are spread to (B, L) and masked. Best for the
+  few, differently long sequences of a training step, where every run would be one sequence.
+
+The choice and the composition of a batch are functions of the data alone, so numbers do not
+depend on scheduling. Shapes: T tokens, B sequences, L tokens of the longest, A attention heads,
+D dimensions of one head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface
+
+ATTENTION = "xltray_packed"
+# Tokens of an evaluation batch. Part of the numbers (float sums depend on shapes), so not a setting.
+TOKEN_BUDGET = {"cpu": 4096, "cuda": 32768}
+
+
+class Layout(Enum):
+    """How attention is kept inside a sequence."""
+
+    RUNS = "runs"
+    PADDED = "padded"
+
+
+class Tokens(NamedTuple):
+    """One tokenised sequence: subword ids with specials, and segment ids."""
+
+    ids: Sequence[int]
+    types: Sequence[int]
+
+
+class Run(NamedTuple):
+    """``count`` sequences of equal ``length`` from token ``start`` on."""
+
+    start: int
+    count: int
+    length: int
+
+
+class Padding(NamedTuple):
+    """Where each token of (B, L) lies in T (0 where there is none), and the other way round."""
+
+    token_BL: Tensor
+    real_BL: Tensor
+    place_T: Tensor
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Sequences in one row. ``order`` gives, for each packed sequence, its index in the input."""
+
+    ids_T: Tensor
+    positions_T: Tensor
+    types_T: Tensor
+    sequence_T: Tensor
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+    order: tuple[int, ...]
+    runs: tuple[Run, ...]
+    padding: Padding
+    layout: Layout
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences."""
+        return len(self.lengths)
+
+    def with_ids(self, ids_T: Tensor) -> PackedBatch:
+        """Return the same batch with other subwords."""
+        return replace(self, ids_T=ids_T)
+
+
+def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") -> PackedBatch:
+    """Concatenate sequences, shortest first."""
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+    lengths = [len(sequences[i].ids) for i in order]
+    starts = [0]
+    for length in lengths[:-1]:
+        starts.append(starts[-1] + length)
+
+    def tensor(values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=device)
+
+    return PackedBatch(
+        ids_T=tensor([id_ for i in order for id_ in sequences[i].ids]),
+        positions_T=tensor([position for length in lengths for position in range(length)]),
+        types_T=tensor([type_ for i in order for type_ in sequences[i].types]),
+        sequence_T=tensor([index for index, length in enumerate(lengths) for _ in range(length)]),
+        starts=tuple(starts),
+        lengths=tuple(lengths),
+        order=tuple(order),
+        runs=_runs(starts, lengths),
+        padding=_padding(starts, lengths, device),
+        layout=layout,
+    )
+
+
+def batches_by_tokens(lengths: Sequence[int], device: str, keys: Sequence[int] | None = None) -> list[list[int]]:
+    """Split indices into batches of similar length within the device's token budget.
+
+    Args:
+        lengths: subwords of each sequence.
+        device: ``cpu`` or ``cuda``.
+        keys: what to sort by, if not the lengths.
+    """
+    budget = TOKEN_BUDGET[torch.device(device).type]
+    sort_by = lengths if keys is None else keys
+    batches: list[list[int]] = []
+    tokens = budget
+    for index in sorted(range(len(lengths)), key=lambda i: (sort_by[i], i)):
+        if tokens + lengths[index] > budget:
+            batches.append([])
+            tokens = 0
+        batches[-1].append(index)
+        tokens += lengths[index]
+    return batches
+
+
+def _runs(starts: Sequence[int], lengths: Sequence[int]) -> tuple[Run, ...]:
+    runs: list[Run] = []
+    for start, length in zip(starts, lengths, strict=True):
+        if runs and runs[-1].length == length:
+            runs[-1] = runs[-1]._replace(count=runs[-1].count + 1)
+        else:
+            runs.append(Run(start, 1, length))
+    return tuple(runs)
+
+
+def _padding(starts: Sequence[int], lengths: Sequence[int], device: str) -> Padding:
+    starts_B = torch.tensor(starts, device=device)
+    lengths_B = torch.tensor(lengths, device=device)
+    offsets_L = torch.arange(max(lengths), device=device)
+    real_BL = offsets_L < lengths_B[:, None]
+    token_BL = torch.where(real_BL, starts_B[:, None] + offsets_L, 0)
+    return Padding(token_BL, real_BL, real_BL.flatten().nonzero()[:, 0])
+
+
+def _attend_runs(
+    query_TAD: Tensor, key_TAD: Tensor, value_TAD: Tensor, batch: PackedBatch, scale: float | None, dropout: float
+) -> Tensor:
+    outputs = []
+    for start, count, length in batch.runs:
+        views = (x[start : start + count * length].unflatten(0, (count, length)).transpose(1, 2)
+                 for x in (query_TAD, key_TAD, value_TAD))
+        output = F.scaled_dot_product_attention(*views, scale=scale, dropout_p=dropout)
+        outputs.append(output.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)
+
+
+def _attend_padded(
+    query_TAD: Tensor, key_TAD: Tensor, value_TAD: Tensor, batch: PackedBatch, scale: float | None, dropout: float
+) -> Tensor:
+    token_BL, real_BL, place_T = batch.padding
+    spread = (x[token_BL].transpose(1, 2) for x in (query_TAD, key_TAD, value_TAD))
+    output = F.scaled_dot_product_attention(
+        *spread, attn_mask=real_BL[:, None, None, :], scale=scale, dropout_p=dropout
+    )
+    return output.transpose(1, 2).flatten(0, 1)[place_T]
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed: PackedBatch,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention in transformers' interface: (1, A, T, D) in, (1, T, A, D) out."""
+    attend = _attend_runs if packed.layout is Layout.RUNS else _attend_padded
+    query_TAD, key_TAD, value_TAD = (x[0].transpose(0, 1) for x in (query, key, value))
+    return attend(query_TAD, key_TAD, value_TAD, packed, scaling, dropout)[None], None
+
+
+AttentionInterface.register(ATTENTION, packed_attention)
+# No mask is built for a packed row: the layout says which tokens belong together.
+AttentionMaskInterface.register(ATTENTION, lambda *_, **__: None)

@@ -1,0 +1,168 @@
+"""``python -m xltray.sweep SWEEP.yaml [key=value ...]``: run a sweep, or what is missing of it.
+
+    --dry-run    say what would run, and what it needs; no Ray, no network, no data needed
+
+The store decides what runs: run the same command again and only what is missing runs. Exit codes:
+0 all done, 1 some jobs failed, 2 the sweep file or the store is wrong, 3 data or a model is
+missing or broken, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from xltray.errors import XltrayError
+from xltray.estimate import estimate
+from xltray.inputs import FileInputs, check_inputs, check_names
+from xltray.plan import Job, Plan, make_plan
+from xltray.spec import SweepSpec
+from xltray.store import Store
+from xltray.sweepfile import dump_sweep, load_sweep
+
+if TYPE_CHECKING:
+    from xltray.cluster.run import RunOutcome
+
+KINDS = {"pretrain": "pretraining", "finetune": "fine-tuning", "surface": "surface"}
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m xltray.sweep", description=__doc__.split("\n\n")[0])
+    parser.add_argument("sweep", type=Path, help="the sweep file")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. seeds=[0,1] data.root=ud-2.7")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
+        if options.dry_run:
+            return _dry_run(sweep, console)
+        return _run(sweep, console, command=_command(options.sweep, options.overrides))
+    except XltrayError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _command(path: Path, overrides: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", "xltray.sweep", str(path), *overrides])
+
+
+def _dry_run(sweep: SweepSpec, console: Console) -> int:
+    inputs = FileInputs(sweep.data, lenient=True)
+    plan = make_plan(sweep, inputs)
+    kinds = Counter(job.kind for job in plan.jobs.values())
+    console.print(f"Sweep {sweep.name}, stored in {sweep.storage}")
+    for kind, name in KINDS.items():
+        if kinds[kind]:
+            console.print(f"  {kinds[kind]:>9,} {_plural(name, kinds[kind])}")
+    scopes = f" x {len(sweep.scopes)} scopes" if len(sweep.scopes) > 1 else ""
+    models = plan.evaluations // 2
+    console.print(f"  {plan.points:>9,} points per surface{scopes}")
+    console.print(f"  {plan.evaluations:>9,} evaluations: {models:,} models, each on two dev sets")
+    need = estimate(plan)
+    console.print(
+        f"Disk: about {_bytes(need.total)} ({_bytes(need.endpoints)} endpoints, {_bytes(need.encoders)} "
+        f"encoders, {_bytes(need.results)} results)"
+    )
+    if need.unknown:
+        names = ", ".join(need.unknown)
+        console.print(f"  without {names}: give encoders.<name>.parameters in the sweep file to count them in")
+    if inputs.missing:
+        console.print(f"Not here yet, so that nothing can be said about what is done: {len(inputs.missing)} inputs")
+        for problem in dict.fromkeys(inputs.missing):
+            console.print(f"  - {problem.where}: {problem.found}")
+        return 0
+    _print_left(plan, plan.needed(Store(sweep.storage).done_ids(plan.jobs.values())), console)
+    return 0
+
+
+def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
+    inputs = FileInputs(sweep.data)
+    plan = make_plan(sweep, inputs)
+    inputs.raise_missing()
+    store = Store(sweep.storage)
+    store.check_writable()
+    needed = plan.needed(store.done_ids(plan.jobs.values()))
+    _write_plan(store, plan)
+    if not needed:
+        surfaces = sum(1 for _ in plan.of_kind("surface"))
+        console.print(f"Nothing to do: all {surfaces} surfaces of {sweep.name} are in {sweep.storage}.")
+        return 0
+    _print_left(plan, needed, console)
+    console.print("Reading the data ...")
+    check_inputs(needed.values(), sweep.data)
+
+    # Ray takes seconds to import; what needs none of it should not wait for it.
+    from xltray.cluster.run import run_plan
+
+    outcome = run_plan(plan, needed, store, console=console)
+    return _report(sweep, store, needed, outcome, console, command)
+
+
+def _print_left(plan: Plan, needed: Mapping[str, Job], console: Console) -> None:
+    left = Counter(job.kind for job in needed.values())
+    all_ = Counter(job.kind for job in plan.jobs.values())
+    parts = [
+        f"{left[kind]} of {all_[kind]} {_plural(name, all_[kind])}" for kind, name in KINDS.items() if all_[kind]
+    ]
+    console.print(f"To run: {', '.join(parts)}.")
+
+
+def _write_plan(store: Store, plan: Plan) -> None:
+    folder = store.sweep_path(plan.sweep.name)
+    store.write_bytes(f"{folder}/sweep.yaml", dump_sweep(plan.sweep).encode())
+    jobs = [job.model_dump(mode="json") for job in plan.jobs.values()]
+    surfaces = [job.id for job in plan.of_kind("surface")]
+    store.write_json(f"{folder}/plan.json", {"name": plan.sweep.name, "surfaces": surfaces, "jobs": jobs})
+
+
+def _report(
+    sweep: SweepSpec,
+    store: Store,
+    needed: Mapping[str, Job],
+    outcome: RunOutcome,
+    console: Console,
+    command: str,
+) -> int:
+    path = f"{store.sweep_path(sweep.name)}/failures.json"
+    store.write_json(path, {"failed": dict(outcome.failed), "skipped": dict(outcome.skipped)})
+    left = len(needed) - len(outcome.done)
+    if not left:
+        console.print(f"Done: {len(outcome.done)} jobs. Results in {sweep.storage}; figures:")
+        console.print(f"  python -m analysis {sweep.storage}")
+        return 0
+    for id_, message in outcome.failed.items():
+        console.print(f"failed   {id_}: {message.strip().splitlines()[-1]}", markup=False)
+    for id_, cause in outcome.skipped.items():
+        console.print(f"skipped  {id_}: needs {cause}", markup=False)
+    how = "Interrupted" if outcome.interrupted else "Not all jobs succeeded"
+    console.print(f"{how}: {len(outcome.done)} of {len(needed)} jobs done, {left} left. To go on:")
+    console.print(f"  {command}", markup=False)
+    if outcome.failed:
+        console.print(f"Full messages: {path} in {sweep.storage}")
+    return INTERRUPTED if outcome.interrupted else 1
+
+
+def _plural(name: str, count: int) -> str:
+    return name if count == 1 else f"{name}s"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tasks: examples to tensors, head, loss, and counts. ``registry.py`` lists them."""

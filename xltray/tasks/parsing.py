@@ -1,0 +1,185 @@
+"""Dependency parsing: biaffine parser, scored by LAS and UAS without punctuation.
+
+Recipe (paper, appendix A): trained on sentences cut to ``max_length`` subwords, evaluated on the
+first 128 *words*; words whose gold tag is PUNCT or SYM are not scored; relation subtypes are cut
+off. Trees are exact maximum spanning trees with one root.
+
+Three metrics, over the same words:
+
+* ``las``: head and relation right. The root's arc counts like any other.
+* ``uas``: head right.
+* ``las_paper``: ``las`` by the rule of the authors' parser, which never predicts a label for an
+  arc from ROOT, so that the root word counts as wrong. For comparison with the paper's numbers.
+
+Words without any subword take part in the tree, represented by the sequence's first token, and
+count as wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from xltray.corpora.base import Corpus, Sentence
+from xltray.corpora.ud import DEPRELS
+from xltray.nn.biaffine import BiaffineParser
+from xltray.nn.model import EndpointModel
+from xltray.nn.packing import Layout, batches_by_tokens, pack
+from xltray.nn.trees import decode
+from xltray.spec import ParserSpec, Role
+from xltray.tasks.base import Batch, Counts, Encoded, EncodedSplit, Evaluation, Loss, Task
+from xltray.tasks.words import Frame, Word, frame, split_words
+
+EVALUATED_WORDS = 128
+NOT_SCORED = frozenset({"PUNCT", "SYM"})
+_NUMBERS = {relation: number for number, relation in enumerate(DEPRELS)}
+
+
+class _Words(NamedTuple):
+    """A batch's words, padded to (S, N)."""
+
+    token: Tensor
+    real: Tensor
+    head: Tensor
+    relation: Tensor
+    scored: Tensor
+    seen: Tensor
+
+
+class ParsingTask(Task):
+    """UD dependency parsing."""
+
+    name: ClassVar[str] = "parsing"
+    corpus: ClassVar[str] = "ud"
+    metrics: ClassVar[tuple[str, ...]] = ("las", "uas", "las_paper")
+
+    def read(self, corpus: Corpus, language: str, role: Role) -> list[Sentence]:
+        """Read sentences."""
+        return corpus.sentences(language, role)
+
+    def head(self, hidden_size: int, parser: ParserSpec | None) -> nn.Module:
+        """Build the biaffine parser."""
+        return BiaffineParser(hidden_size, len(DEPRELS), parser or ParserSpec())
+
+    def encode(
+        self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerFast, *, role: Role, max_length: int, limit: int
+    ) -> EncodedSplit:
+        """Tokenise sentences; see ``Task.encode`` and the module's recipe."""
+        specials = frame(tokenizer)
+        room = (min(max_length, limit) if role == "train" else limit) - specials.length
+        sequences = []
+        for sentence, words in zip(examples, split_words(tokenizer, [e.words for e in examples]), strict=True):
+            kept = _fitting(words, room) if role == "train" else min(len(words), EVALUATED_WORDS)
+            sequences.append(_encode_sentence(sentence, words[:kept], specials, room))
+        return EncodedSplit(sequences, len(examples))
+
+    def collate(self, sequences: Sequence[Encoded], device: str, *, training: bool) -> Batch:
+        """Make a batch: words padded to the sentence with most words."""
+        packed = pack(
+            [sequence.tokens for sequence in sequences],
+            layout=Layout.PADDED if training else Layout.RUNS,
+            device=device,
+        )
+        ordered = [sequences[index] for index in packed.order]
+        longest = max(len(sequence.words) for sequence in ordered)
+
+        def padded(rows: Sequence[Sequence[int]]) -> Tensor:
+            return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
+
+        words = _Words(
+            token=padded(
+                [[start + place for place in s.words] for start, s in zip(packed.starts, ordered, strict=True)]
+            ),
+            real=padded([[1] * len(s.words) for s in ordered]).bool(),
+            head=padded([s.labels["head"] for s in ordered]),
+            relation=padded([s.labels["relation"] for s in ordered]),
+            scored=padded([s.labels["scored"] for s in ordered]).bool(),
+            seen=padded([s.labels["seen"] for s in ordered]).bool(),
+        )
+        return Batch(packed, words._asdict(), int(words.scored.sum()))
+
+    def batches(self, split: EncodedSplit, device: str) -> list[Batch]:
+        """Make the batches for scoring, by number of words: pairs of words cost most."""
+        lengths = [len(sequence.tokens.ids) for sequence in split.sequences]
+        words = [len(sequence.words) for sequence in split.sequences]
+        return [
+            self.collate([split.sequences[i] for i in members], device, training=False)
+            for members in batches_by_tokens(lengths, device, keys=words)
+        ]
+
+    def loss(self, model: EndpointModel, batch: Batch) -> Loss:
+        """Return the cross-entropy of arcs and relations over all words that were seen."""
+        words = _Words(**batch.labels)
+        parser: Any = model.head
+        scores = parser(model(batch.packed)[words.token], words.real)
+        total, decisions = parser.loss(scores, words.head, words.relation, words.real & words.seen)
+        return Loss(total, int(decisions))
+
+    def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
+        """Parse a split and count."""
+        model.eval()
+        parser: Any = model.head
+        correct = np.zeros(3, dtype=np.int64)
+        losses, decisions = [], 0
+        for batch in batches:
+            words = _Words(**batch.labels)
+            with torch.inference_mode():
+                scores = parser(model(batch.packed)[words.token], words.real)
+                total, counted = parser.loss(scores, words.head, words.relation, words.scored & words.seen)
+                energies, relations = parser.energies(scores, words.real)
+            losses.append(total.double())
+            decisions += int(counted)
+            lengths = words.real.sum(1).cpu().numpy()
+            heads = decode(energies.cpu().numpy(), lengths)[:, 1:]
+            correct += _count(words, heads, relations.cpu().numpy())
+        gold = sum(batch.decisions for batch in batches)
+        las, uas, las_paper = (Counts(int(number), gold, gold) for number in correct)
+        loss = float(torch.stack(losses).sum()) / decisions if decisions else None
+        return Evaluation({"las": las, "uas": uas, "las_paper": las_paper}, loss, split.examples)
+
+
+def _fitting(words: Sequence[Word], room: int) -> int:
+    """Return how many words fit into ``room`` subwords; at least one, which is then cut."""
+    used = 0
+    for count, word in enumerate(words):
+        used += len(word.pieces)
+        if used > room:
+            return max(count, 1)
+    return len(words)
+
+
+def _encode_sentence(sentence: Sentence, words: Sequence[Word], specials: Frame, room: int) -> Encoded:
+    pieces: list[int] = []
+    places: list[int] = []
+    seen: list[int] = []
+    for word in words:
+        place = None if word.first is None else len(pieces) + word.first
+        inside = place is not None and place < room
+        places.append(len(specials.before) + place if inside and place is not None else 0)
+        seen.append(int(inside))
+        pieces += word.pieces
+    kept = len(words)
+    labels = {
+        # A head beyond the cut cannot be predicted: no loss for it, and it counts as wrong.
+        "head": [head if head <= kept else -1 for head in sentence.heads[:kept]],
+        "relation": [_NUMBERS[relation] for relation in sentence.deprels[:kept]],
+        "scored": [int(tag not in NOT_SCORED) for tag in sentence.upos[:kept]],
+        "seen": seen,
+    }
+    return Encoded(specials.wrap(pieces[:room]), places, labels)
+
+
+def _count(words: _Words, heads_SN: npt.NDArray[Any], relations_SN1N1: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return how many scored words are right by las, uas and las_paper."""
+    gold_SN = words.head.cpu().numpy()
+    counted_SN = (words.scored & words.seen).cpu().numpy()
+    head_right_SN = counted_SN & (heads_SN == gold_SN)
+    relation_SN = np.take_along_axis(relations_SN1N1[:, 1:], heads_SN[..., None].astype(np.int64), 2)[..., 0]
+    both_right_SN = head_right_SN & (relation_SN == words.relation.cpu().numpy())
+    return np.array([both_right_SN.sum(), head_right_SN.sum(), (both_right_SN & (gold_SN != 0)).sum()])
