@@ -187,7 +187,7 @@ class _Run:
 
     def publish(self, seconds: float) -> None:
         """Write the kept model, the job, the history and, last, DONE.json."""
-        self.flat.set(self.best_P)
+        self.flat.assign(self.best_P)
         if not bool(torch.isfinite(self.best_P).all()):
             raise EndpointError(f"{self.job.id}: the best model has weights that are not finite; it diverged")
         done = {
@@ -206,9 +206,7 @@ class _Run:
             self.flat.save(folder / "model.safetensors")
             (folder / "spec.json").write_text(self.job.model_dump_json(indent=1) + "\n", encoding="utf-8")
             pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / "history.parquet")
-            self.context.store.publish_directory(
-                folder, self.context.store.endpoint_path(self.job.id), done
-            )
+            self.context.store.publish_directory(folder, self.context.store.endpoint_path(self.job.id), done)
 
 
 def device_name(device: str) -> str:

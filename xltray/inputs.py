@@ -181,4 +181,3 @@ def _checkpoint_problems(checkpoint: str, revision: str | None) -> list[Problem]
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         return [Problem(where, str(error).strip().splitlines()[0], expected, "Check name and revision.")]
     return []
-

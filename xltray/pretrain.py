@@ -87,10 +87,10 @@ def train_tokenizer(text: Sequence[str], spec: PretrainSpec) -> PreTrainedTokeni
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
     )
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=spec.max_positions, **names
+    names = dict(
+        zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True)
     )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=spec.max_positions, **names)
 
 
 def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:

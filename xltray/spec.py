@@ -5,16 +5,28 @@ grid, evaluation dtype) goes into ids; *runtime* (storage, devices, retries, whe
 does not. Fields of the runtime half that sit inside an identity model carry ``RUNTIME``, which
 keeps them out of fingerprints.
 
-``sweepfile.py`` reads YAML into these models and reports what is wrong with it.
+Types are strict, because a lax reading hides mistakes: "5", true and 3.0 are no whole numbers, and
+a number in quotes is text. Lists serve as tuples. ``sweepfile.py`` reads YAML into these models
+and reports what is wrong with it.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from xltray.fingerprint import RUNTIME
 from xltray.grid import Grid
@@ -22,21 +34,46 @@ from xltray.grid import Grid
 Split = Literal["train", "dev", "test"]
 Role = Literal["train", "dev"]
 Scope = Literal["all", "encoder", "head"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+NAME_PATTERN = r"^[a-z][a-z0-9_.-]*$"
+LANGUAGE_PATTERN = r"^[a-z]{2,3}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Language = Annotated[str, Field(pattern=LANGUAGE_PATTERN)]
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+Item = TypeVar("Item")
+# YAML and Python callers give lists; strictness holds for what is in them.
+Items = Annotated[tuple[Item, ...], Field(strict=False)]
+
+AXIS_LIMIT = 1001
+
+
+def _mistake(found: str, expected: str) -> PydanticCustomError:
+    """Return an error in the two halves that every message of the sweep file has."""
+    return PydanticCustomError(
+        "mistake", "found {found}; expected {expected}", {"found": found, "expected": expected}
+    )
+
+
+def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    if repeated:
+        raise _mistake(f"{', '.join(repeated)} given more than once", "each value once")
+    return values
+
+
+Distinct = AfterValidator(_distinct)
+
 
 def _exact(value: Any) -> Fraction:
     """Read a number as it is written: 0.1 is one tenth, not the nearest binary float."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
-        raise ValueError("a number was expected")
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
+        raise PydanticCustomError("float_type", "a number was expected")
     try:
         return Fraction(value if isinstance(value, Fraction | int) else Decimal(str(value)))
-    except (ArithmeticError, ValueError) as error:
-        raise ValueError("a finite decimal number was expected") from error
+    except ArithmeticError as error:
+        raise PydanticCustomError("finite_number", "a finite number was expected") from error
 
 
 Exact = Annotated[
@@ -47,9 +84,11 @@ Exact = Annotated[
 
 
 class Spec(BaseModel):
-    """Base of all models of the sweep file: frozen, and an unknown key is an error."""
+    """Base of all models of the sweep file: frozen and strict, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
 
 
 class TreebankSpec(Spec):
@@ -84,9 +123,9 @@ class DataSpec(Spec):
 class PretrainSpec(Spec):
     """An encoder of our own: a WordPiece tokenizer and a BERT trained with masked words."""
 
-    languages: tuple[Language, ...] = Field((), description="languages whose training text is used")
+    languages: Items[Language] = Field((), description="languages whose training text is used")
     corpus: str = Field("ud", description="corpus that the text comes from")
-    text: tuple[str, ...] = Field((), description="plain-text files under data.root, one sentence a line")
+    text: Items[str] = Field((), description="plain-text files under data.root, one sentence a line")
     vocabulary: PositiveInt = 6000
     hidden_size: PositiveInt = 128
     layers: PositiveInt = 4
@@ -104,9 +143,12 @@ class PretrainSpec(Spec):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.languages and not self.text:
-            raise ValueError("name the text to pretrain on: languages, or text")
+            raise _mistake("neither languages nor text", "what to pretrain on: languages, text or both")
         if self.hidden_size % self.heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
+            raise _mistake(
+                f"hidden_size {self.hidden_size} with heads {self.heads}",
+                "a hidden_size that is a multiple of heads",
+            )
         return self
 
 
@@ -116,14 +158,15 @@ class EncoderSpec(Spec):
     checkpoint: str | None = Field(None, description="hub id or local path")
     revision: str = Field("main", description="branch, tag or commit of a hub id; pin a commit")
     pretrain: PretrainSpec | None = None
-    parameters: Annotated[int | None, Field(gt=0), RUNTIME] = Field(
+    parameters: Annotated[PositiveInt | None, RUNTIME] = Field(
         None, description="number of parameters, for the dry run's estimates only"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.checkpoint is None) == (self.pretrain is None):
-            raise ValueError("give either checkpoint or pretrain")
+            found = "neither checkpoint nor pretrain" if self.pretrain is None else "checkpoint and pretrain"
+            raise _mistake(found, "one of checkpoint and pretrain")
         return self
 
 
@@ -135,7 +178,7 @@ class FinetuneSpec(Spec):
     batch_size: PositiveInt = 32
     max_length: Annotated[int, Field(ge=8)] = Field(128, description="subwords of a sequence")
     warmup: Rate = Field(0.1, description="share of the steps with rising learning rate")
-    betas: tuple[Rate, Rate] = (0.9, 0.99)
+    betas: Annotated[tuple[Rate, Rate], Field(strict=False)] = (0.9, 0.99)
     epsilon: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)
@@ -160,28 +203,36 @@ class AxisSpec(Spec):
     start: Exact = Fraction(-1, 2)
     stop: Exact = Fraction(3, 2)
     step: Exact = Fraction(1, 10)
-    also: tuple[Exact, ...] = ()
+    also: Items[Exact] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.step <= 0:
-            raise ValueError("step must be above 0")
+            raise _mistake(f"step {float(self.step):g}", "a step above 0")
         if self.stop < self.start:
-            raise ValueError("stop is below start: the axis is empty")
+            raise _mistake(
+                f"stop {float(self.stop):g} below start {float(self.start):g}", "stop at start or above"
+            )
+        if self._steps() > AXIS_LIMIT:
+            raise _mistake(f"an axis of {self._steps()} numbers", f"at most {AXIS_LIMIT}")
         return self
+
+    def _steps(self) -> int:
+        return (self.stop - self.start) // self.step + 1
 
     def values(self) -> tuple[Fraction, ...]:
         """Return the axis's numbers."""
-        count = int((self.stop - self.start) / self.step) + 1
-        return (*(self.start + self.step * i for i in range(count)), *self.also)
+        return (*(self.start + self.step * i for i in range(self._steps())), *self.also)
+
+
+_NUMBERS: TypeAdapter[list[Fraction]] = TypeAdapter(Annotated[list[Exact], Field(min_length=1)])
 
 
 def _axis(value: Any) -> Any:
+    """Let a plain list stand for an axis: its first number is the range, the others are ``also``."""
     if isinstance(value, list | tuple):
-        if not value:
-            raise ValueError("the list is empty; give at least one number, or null")
-        first = _exact(value[0])
-        return {"start": first, "stop": first, "step": 1, "also": list(value[1:])}
+        first, *others = _NUMBERS.validate_python(list(value))
+        return {"start": first, "stop": first, "step": 1, "also": others}
     return value
 
 
@@ -201,7 +252,7 @@ class GridSpec(Spec):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.plane is None and self.lines is None:
-            raise ValueError("the grid is empty: give plane, lines or both")
+            raise _mistake("neither plane nor lines", "a grid with points: plane, lines or both")
         return self
 
     def grid(self) -> Grid:
@@ -229,40 +280,52 @@ class RuntimeSpec(Spec):
     retries: NonNegativeInt = Field(1, description="how often a failed job is tried again")
 
 
+def _targets(pairs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    own = sorted(source for source, targets in pairs.items() if source in targets)
+    if own:
+        raise _mistake(f"{', '.join(own)} among its own targets", "targets other than the source")
+    return pairs
+
+
+def _changes(changes: Any) -> Any:
+    # Errors of a nested validation keep their own locations. Every field of the recipe has a
+    # default, so changes can be judged alone.
+    if isinstance(changes, dict):
+        FinetuneSpec.model_validate(changes)
+    return changes
+
+
+RecipeChanges = Annotated[dict[str, Any], BeforeValidator(_changes, json_schema_input_type=FinetuneSpec)]
+
+
 class SweepSpec(Spec):
     """A whole sweep: the grid task x (source, target) x seed x encoder and how to run it."""
 
-    name: Name
+    name: Name = Field(description="names the sweep in the store; default: the file's name")
     storage: str = Field("", description="where everything is kept; default: results/<name>")
     data: DataSpec = DataSpec()
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    pairs: Annotated[dict[Language, tuple[Language, ...]], Field(min_length=1)] = Field(
-        description="source language: its target languages"
+    tasks: Annotated[Items[str], Field(min_length=1), Distinct] = Field(description="what is fine-tuned for")
+    pairs: Annotated[
+        dict[Language, Annotated[Items[Language], Field(min_length=1), Distinct]],
+        Field(min_length=1),
+        AfterValidator(_targets),
+    ] = Field(description="source language: its target languages")
+    seeds: Annotated[Items[NonNegativeInt], Field(min_length=1), Distinct] = (0, 1, 2)
+    encoders: Annotated[dict[Name, EncoderSpec], Field(min_length=1)] = Field(
+        description="short name: a checkpoint, or an encoder to pretrain"
     )
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
-    encoders: Annotated[dict[Name, EncoderSpec], Field(min_length=1)]
     finetune: FinetuneSpec = FinetuneSpec()
-    finetune_task: dict[str, dict[str, Any]] = Field(
+    finetune_task: dict[str, RecipeChanges] = Field(
         default_factory=dict, description="changes to the recipe for one task, e.g. pos: {epochs: 3}"
     )
     parser: ParserSpec = ParserSpec()
     grid: GridSpec = GridSpec()
-    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("all",)
+    scopes: Annotated[Items[Scope], Field(min_length=1), Distinct] = ("all",)
     evaluation: EvaluationSpec = EvaluationSpec()
     runtime: RuntimeSpec = RuntimeSpec()
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, values in (("tasks", self.tasks), ("seeds", self.seeds), ("scopes", self.scopes)):
-            _distinct(name, values)
-        for source, targets in self.pairs.items():
-            _distinct(f"pairs.{source}", targets)
-            if not targets:
-                raise ValueError(f"pairs.{source}: no target language")
-            if source in targets:
-                raise ValueError(f"pairs.{source}: the source language is among its own targets")
-        for task in self.finetune_task:
-            self.recipe(task)
+    def _name_storage(self) -> Self:
         if not self.storage:
             object.__setattr__(self, "storage", f"results/{self.name}")
         return self
@@ -275,9 +338,3 @@ class SweepSpec(Spec):
     def languages(self) -> tuple[str, ...]:
         """Return every language of the sweep, sorted."""
         return tuple(sorted({*self.pairs, *(t for targets in self.pairs.values() for t in targets)}))
-
-
-def _distinct(name: str, values: tuple[Any, ...]) -> None:
-    repeated = sorted({str(value) for value in values if values.count(value) > 1})
-    if repeated:
-        raise ValueError(f"{name}: {', '.join(repeated)} given more than once")

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = Store(sweep.storage)
         folder = store.sweep_path(sweep.name)
         if not store.exists(f"{folder}/plan.json"):
-            raise StoreError(f"{sweep.storage} knows nothing of sweep {sweep.name!r}: it has not been started yet.")
+            raise StoreError(f"sweep {sweep.name!r} is not in {sweep.storage}: it has not been started yet.")
         jobs = [parse_job(job) for job in store.read_json(f"{folder}/plan.json")["jobs"]]
         failures: Mapping[str, Any] = {}
         if store.exists(f"{folder}/failures.json"):

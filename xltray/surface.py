@@ -23,7 +23,7 @@ from xltray.finetune import device_name
 from xltray.grid import CORNERS, Point
 from xltray.job import JobContext, Progress
 from xltray.nn.encoder import Encoder
-from xltray.nn.flat import FlatLayout, FlatModel, Interpolator, weights_hash
+from xltray.nn.flat import FlatLayout, FlatModel, Interpolator
 from xltray.nn.optimisation import set_threads
 from xltray.plan import SurfaceJob
 from xltray.results import (
@@ -223,9 +223,7 @@ def measure(job: SurfaceJob, context: JobContext) -> list[Geometry]:
     encoder = open_encoder(job.encoder, context)
     model = FlatModel(build_model(job.bilingual_endpoint, encoder, "cpu"))
     weights = load_endpoints(job, model, context)
-    return [
-        _geometry(part, places, weights) for part, places in parameter_groups(model.layout).items()
-    ]
+    return [_geometry(part, places, weights) for part, places in parameter_groups(model.layout).items()]
 
 
 def parameter_groups(layout: FlatLayout) -> dict[str, list[slice]]:

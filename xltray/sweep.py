@@ -59,7 +59,7 @@ def _command(path: Path, overrides: Sequence[str]) -> str:
 def _dry_run(sweep: SweepSpec, console: Console) -> int:
     inputs = FileInputs(sweep.data, lenient=True)
     plan = make_plan(sweep, inputs)
-    kinds = Counter(job.kind for job in plan.jobs.values())
+    kinds = Counter[str](job.kind for job in plan.jobs.values())
     console.print(f"Sweep {sweep.name}, stored in {sweep.storage}")
     for kind, name in KINDS.items():
         if kinds[kind]:
@@ -75,10 +75,11 @@ def _dry_run(sweep: SweepSpec, console: Console) -> int:
     )
     if need.unknown:
         names = ", ".join(need.unknown)
-        console.print(f"  without {names}: give encoders.<name>.parameters in the sweep file to count them in")
+        console.print(f"  without {names}: give encoders.<name>.parameters in the sweep file to count them")
     if inputs.missing:
-        console.print(f"Not here yet, so that nothing can be said about what is done: {len(inputs.missing)} inputs")
-        for problem in dict.fromkeys(inputs.missing):
+        absent = dict.fromkeys(inputs.missing)
+        console.print(f"What is done cannot be told yet: {len(absent)} inputs are not here")
+        for problem in absent:
             console.print(f"  - {problem.where}: {problem.found}")
         return 0
     _print_left(plan, plan.needed(Store(sweep.storage).done_ids(plan.jobs.values())), console)
@@ -109,10 +110,12 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
 
 
 def _print_left(plan: Plan, needed: Mapping[str, Job], console: Console) -> None:
-    left = Counter(job.kind for job in needed.values())
-    all_ = Counter(job.kind for job in plan.jobs.values())
+    left = Counter[str](job.kind for job in needed.values())
+    all_ = Counter[str](job.kind for job in plan.jobs.values())
     parts = [
-        f"{left[kind]} of {all_[kind]} {_plural(name, all_[kind])}" for kind, name in KINDS.items() if all_[kind]
+        f"{left[kind]} of {all_[kind]} {_plural(name, all_[kind])}"
+        for kind, name in KINDS.items()
+        if all_[kind]
     ]
     console.print(f"To run: {', '.join(parts)}.")
 

@@ -72,14 +72,15 @@ class FlatModel:
                 self.flat_P[place] = parameter.flatten()
                 parameter.data = self.flat_P[place].view(parameter.shape)
 
-    def set(self, flat_P: Tensor) -> None:
+    def assign(self, flat_P: Tensor) -> None:
         """Copy a weight vector into the model."""
         with torch.no_grad():
             self.flat_P.copy_(flat_P)
 
     def save(self, path: Path) -> None:
         """Write parameters and persistent buffers by name."""
-        tensors = {name: self.flat_P[place].view(self.layout.shapes[name]) for name, place in self.layout.slices()}
+        shapes = self.layout.shapes
+        tensors = {name: self.flat_P[place].view(shapes[name]) for name, place in self.layout.slices()}
         # A copy each: safetensors refuses tensors that share memory, and these are views of one buffer.
         save_file({name: t.clone().cpu() for name, t in (tensors | _buffers(self.model)).items()}, path)
 
@@ -87,7 +88,7 @@ class FlatModel:
         """Read an endpoint into a flat vector of this layout, on the model's device.
 
         Raises:
-            EndpointError: if names, shapes or buffers differ from the model's, or a weight is not finite.
+            EndpointError: if names, shapes or buffers are not the model's, or a weight is not finite.
         """
         flat_P = torch.empty_like(self.flat_P)
         buffers = _buffers(self.model)
@@ -97,11 +98,15 @@ class FlatModel:
                 tensor = file.get_tensor(name)
                 if tensor.shape != self.layout.shapes[name]:
                     expected = tuple(self.layout.shapes[name])
-                    raise EndpointError(f"{path}: {name} has shape {tuple(tensor.shape)}; expected {expected}")
+                    raise EndpointError(
+                        f"{path}: {name} has shape {tuple(tensor.shape)}; expected {expected}"
+                    )
                 flat_P[place] = tensor.flatten().to(flat_P.device)
             for name, buffer in buffers.items():
                 if not torch.equal(file.get_tensor(name), buffer.cpu()):
-                    raise EndpointError(f"{path}: buffer {name} differs from the model's; buffers cannot be mixed")
+                    raise EndpointError(
+                        f"{path}: buffer {name} differs from the model's; only parameters can be interpolated"
+                    )
         if not bool(torch.isfinite(flat_P).all()):
             raise EndpointError(f"{path}: has weights that are not finite; the fine-tuning diverged")
         return flat_P
@@ -127,12 +132,12 @@ class Interpolator:
 
         Args:
             point: coordinates of Eq. 3.
-            scope: ``all``, or ``encoder`` / ``head`` to move only those; the rest is the bilingual model's
-                (the paper's footnote 2).
+            scope: ``all``, or ``encoder`` / ``head`` to move only those; the rest is the bilingual
+                model's (the paper's footnote 2).
         """
         span = slice(None) if scope == "all" else self.model.layout.span(f"{scope}.")
         if scope != "all":
-            self.model.set(self.endpoints[0])
+            self.model.assign(self.endpoints[0])
         terms = [
             (float(weight), endpoint_P[span])
             for weight, endpoint_P in zip(point.weights, self.endpoints, strict=True)

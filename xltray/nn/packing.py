@@ -46,10 +46,10 @@ class Tokens(NamedTuple):
 
 
 class Run(NamedTuple):
-    """``count`` sequences of equal ``length`` from token ``start`` on."""
+    """``sequences`` of equal ``length`` from token ``start`` on."""
 
     start: int
-    count: int
+    sequences: int
     length: int
 
 
@@ -111,7 +111,9 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
     )
 
 
-def batches_by_tokens(lengths: Sequence[int], device: str, keys: Sequence[int] | None = None) -> list[list[int]]:
+def batches_by_tokens(
+    lengths: Sequence[int], device: str, keys: Sequence[int] | None = None
+) -> list[list[int]]:
     """Split indices into batches of similar length within the device's token budget.
 
     Args:
@@ -136,7 +138,7 @@ def _runs(starts: Sequence[int], lengths: Sequence[int]) -> tuple[Run, ...]:
     runs: list[Run] = []
     for start, length in zip(starts, lengths, strict=True):
         if runs and runs[-1].length == length:
-            runs[-1] = runs[-1]._replace(count=runs[-1].count + 1)
+            runs[-1] = runs[-1]._replace(sequences=runs[-1].sequences + 1)
         else:
             runs.append(Run(start, 1, length))
     return tuple(runs)
@@ -152,24 +154,36 @@ def _padding(starts: Sequence[int], lengths: Sequence[int], device: str) -> Padd
 
 
 def _attend_runs(
-    query_TAD: Tensor, key_TAD: Tensor, value_TAD: Tensor, batch: PackedBatch, scale: float | None, dropout: float
+    query_TAD: Tensor,
+    key_TAD: Tensor,
+    value_TAD: Tensor,
+    batch: PackedBatch,
+    scale: float | None,
+    dropout: float,
 ) -> Tensor:
     outputs = []
     for start, count, length in batch.runs:
-        views = (x[start : start + count * length].unflatten(0, (count, length)).transpose(1, 2)
-                 for x in (query_TAD, key_TAD, value_TAD))
-        output = F.scaled_dot_product_attention(*views, scale=scale, dropout_p=dropout)
+        query, key, value = (
+            x[start : start + count * length].view(count, length, *x.shape[1:]).transpose(1, 2)
+            for x in (query_TAD, key_TAD, value_TAD)
+        )
+        output = F.scaled_dot_product_attention(query, key, value, scale=scale, dropout_p=dropout)
         outputs.append(output.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)
 
 
 def _attend_padded(
-    query_TAD: Tensor, key_TAD: Tensor, value_TAD: Tensor, batch: PackedBatch, scale: float | None, dropout: float
+    query_TAD: Tensor,
+    key_TAD: Tensor,
+    value_TAD: Tensor,
+    batch: PackedBatch,
+    scale: float | None,
+    dropout: float,
 ) -> Tensor:
     token_BL, real_BL, place_T = batch.padding
-    spread = (x[token_BL].transpose(1, 2) for x in (query_TAD, key_TAD, value_TAD))
+    query, key, value = (x[token_BL].transpose(1, 2) for x in (query_TAD, key_TAD, value_TAD))
     output = F.scaled_dot_product_attention(
-        *spread, attn_mask=real_BL[:, None, None, :], scale=scale, dropout_p=dropout
+        query, key, value, attn_mask=real_BL[:, None, None, :], scale=scale, dropout_p=dropout
     )
     return output.transpose(1, 2).flatten(0, 1)[place_T]
 

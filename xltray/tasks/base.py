@@ -106,7 +106,13 @@ class Task(ABC):
 
     @abstractmethod
     def encode(
-        self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerFast, *, role: Role, max_length: int, limit: int
+        self,
+        examples: Sequence[Any],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        role: Role,
+        max_length: int,
+        limit: int,
     ) -> EncodedSplit:
         """Tokenise examples.
 

@@ -68,13 +68,21 @@ class ParsingTask(Task):
         return BiaffineParser(hidden_size, len(DEPRELS), parser or ParserSpec())
 
     def encode(
-        self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerFast, *, role: Role, max_length: int, limit: int
+        self,
+        examples: Sequence[Any],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        role: Role,
+        max_length: int,
+        limit: int,
     ) -> EncodedSplit:
         """Tokenise sentences; see ``Task.encode`` and the module's recipe."""
         specials = frame(tokenizer)
         room = (min(max_length, limit) if role == "train" else limit) - specials.length
         sequences = []
-        for sentence, words in zip(examples, split_words(tokenizer, [e.words for e in examples]), strict=True):
+        for sentence, words in zip(
+            examples, split_words(tokenizer, [e.words for e in examples]), strict=True
+        ):
             kept = _fitting(words, room) if role == "train" else min(len(words), EVALUATED_WORDS)
             sequences.append(_encode_sentence(sentence, words[:kept], specials, room))
         return EncodedSplit(sequences, len(examples))
@@ -94,7 +102,10 @@ class ParsingTask(Task):
 
         words = _Words(
             token=padded(
-                [[start + place for place in s.words] for start, s in zip(packed.starts, ordered, strict=True)]
+                [
+                    [start + place for place in s.words]
+                    for start, s in zip(packed.starts, ordered, strict=True)
+                ]
             ),
             real=padded([[1] * len(s.words) for s in ordered]).bool(),
             head=padded([s.labels["head"] for s in ordered]),
@@ -175,7 +186,9 @@ def _encode_sentence(sentence: Sentence, words: Sequence[Word], specials: Frame,
     return Encoded(specials.wrap(pieces[:room]), places, labels)
 
 
-def _count(words: _Words, heads_SN: npt.NDArray[Any], relations_SN1N1: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _count(
+    words: _Words, heads_SN: npt.NDArray[Any], relations_SN1N1: npt.NDArray[Any]
+) -> npt.NDArray[np.int64]:
     """Return how many scored words are right by las, uas and las_paper."""
     gold_SN = words.head.cpu().numpy()
     counted_SN = (words.scored & words.seen).cpu().numpy()

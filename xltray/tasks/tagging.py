@@ -74,7 +74,13 @@ class TaggingTask(Task):
         return nn.Linear(hidden_size, len(self.labels))
 
     def encode(
-        self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerFast, *, role: Role, max_length: int, limit: int
+        self,
+        examples: Sequence[Any],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        role: Role,
+        max_length: int,
+        limit: int,
     ) -> EncodedSplit:
         """Tokenise sentences into windows; see ``Task.encode``."""
         numbers = {label: number for number, label in enumerate(self.labels)}
@@ -83,7 +89,9 @@ class TaggingTask(Task):
         room, context = min(max_length, limit) - specials.length, max_length // 2
         sequences: list[Encoded] = []
         unscorable = 0
-        for words, (_, labels) in zip(split_words(tokenizer, [words for words, _ in pairs]), pairs, strict=True):
+        for words, (_, labels) in zip(
+            split_words(tokenizer, [words for words, _ in pairs]), pairs, strict=True
+        ):
             gold = [numbers[label] for label in labels]
             unscorable += sum(word.first is None for word in words)
             for window in windows([len(word.pieces) for word in words], room, context):
@@ -124,7 +132,9 @@ class TaggingTask(Task):
         return logits_WC
 
 
-def _encode_window(words: Sequence[Word], gold: Sequence[int], window: Window, specials: Frame, room: int) -> Encoded:
+def _encode_window(
+    words: Sequence[Word], gold: Sequence[int], window: Window, specials: Frame, room: int
+) -> Encoded:
     pieces: list[int] = []
     places: list[int] = []
     tags: list[int] = []

@@ -1,0 +1,19 @@
+"""Data that tests of several modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED_UD = Path(__file__).parents[2] / "shared" / "data" / "ud-2.7"
+
+
+@pytest.fixture(scope="session")
+def ud_root() -> Path:
+    """A folder with UD 2.7 treebanks: XLTRAY_UD_ROOT, or shared/data/ud-2.7 beside the repository."""
+    root = Path(os.environ.get("XLTRAY_UD_ROOT") or SHARED_UD)
+    if not root.is_dir():
+        pytest.skip(f"no UD treebanks at {root}; set XLTRAY_UD_ROOT to an unpacked UD 2.7 release")
+    return root

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xltray.data import check, main
+from xltray.sweepfile import load_sweep
+
+ROW = "1\tDogs\t_\tNOUN\t_\t_\t0\troot\t_\t_\n2\tbark\t_\tVERB\t_\t_\t1\tacl\t_\t_\n\n"
+PUD = {"treebank": "UD_Hindi-PUD", "train": "dev"}
+
+
+def sweep_file(folder: Path, **changes: object) -> Path:
+    content = {
+        "name": "trial",
+        "tasks": ["pos", "parsing"],
+        "pairs": {"hi": ["fi"]},
+        "data": {
+            "root": str(folder / "data"),
+            "treebanks": {"hi": PUD, "fi": {"treebank": "UD_Finnish-TDT", "train": "test"}},
+        },
+        "encoders": {"small": {"pretrain": {"languages": ["hi"], "text": ["raw.txt", "raw.txt"]}}},
+    } | changes
+    path = folder / "trial.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """A sweep whose data is all there."""
+    for folder, splits in (("UD_Hindi-PUD", ("dev",)), ("UD_Finnish-TDT", ("test", "dev"))):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for split in splits:
+            (tmp_path / "data" / folder / f"x-ud-{split}.conllu").write_text(ROW * 3)
+    (tmp_path / "data" / "UD_Hindi-PUD" / "LICENSE.txt").write_text("CC BY-SA 3.0")
+    (tmp_path / "data" / "raw.txt").write_text("one two three\n\nfour\n")
+    return sweep_file(tmp_path)
+
+
+def test_every_split_and_text_once(sweep: Path) -> None:
+    found = [
+        (f.corpus, f.language, f.role, f.file and f.file.name, f.examples, f.expected, f.words, f.licence)
+        for f in check(load_sweep(sweep, []))
+    ]
+    assert found == [
+        ("ud", "fi", "train", "x-ud-test.conllu", 3, None, 6, ""),
+        ("ud", "fi", "dev", "x-ud-dev.conllu", 3, None, 6, ""),
+        ("ud", "hi", "train", "x-ud-dev.conllu", 3, None, 6, "LICENSE.txt"),
+        ("ud", "hi", "dev", "x-ud-dev.conllu", 3, None, 6, "LICENSE.txt"),
+        ("text", "", "train", "raw.txt", 2, None, 4, ""),
+    ]
+
+
+def test_text_of_a_language_that_no_task_uses_is_checked(sweep: Path) -> None:
+    (sweep.parent / "data" / "UD_Finnish-TDT").rename(sweep.parent / "data" / "UD_Russian-GSD")
+    overrides = ["encoders.small.pretrain={languages: [ru]}", "data.treebanks.ru={train: test}"]
+    findings = list(check(load_sweep(sweep, overrides)))
+    assert [(f.language, f.role, f.examples) for f in findings][-1] == ("ru", "train", 3)
+
+
+def rows(out: str) -> list[list[str]]:
+    """Return the cells of the printed table."""
+    lines = [line for line in out.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_all_good(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(sweep)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert rows(out)[-1] == ["text", "-", "train", "raw.txt", "2", "-", "4", "-", "ok"]
+    assert f"{Path('UD_Hindi-PUD', 'x-ud-dev.conllu')}" in out
+
+
+def test_missing(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sweep.parent / "data" / "UD_Finnish-TDT" / "x-ud-dev.conllu").unlink()
+    assert main(["check", str(sweep), "encoders.small.pretrain.text=[no/raw.txt]"]) == 3
+    out, err = capsys.readouterr()
+    assert [row[-1] for row in rows(out)] == ["ok", "missing", "ok", "ok", "missing"]
+    assert rows(out)[-1][3] == str(Path("no", "raw.txt"))
+    assert "*-ud-dev.conllu: found x-ud-test.conllu" in err
+    assert "raw.txt: found nothing" in err
+
+
+def test_broken(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sweep.parent / "data" / "UD_Finnish-TDT" / "x-ud-dev.conllu").write_text(ROW.replace("root", "rot"))
+    (sweep.parent / "data" / "raw.txt").write_bytes(b"\xff\n")
+    assert main(["check", str(sweep)]) == 3
+    out, err = capsys.readouterr()
+    assert [row[-1] for row in rows(out)] == ["ok", "broken", "ok", "ok", "broken"]
+    assert "x-ud-dev.conllu:1: found 'rot'" in err
+    assert "raw.txt:1: found byte 0xff" in err
+
+
+def test_other_counts_than_the_papers(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sweep.parent / "data" / "UD_Hindi-PUD").rename(sweep.parent / "data" / "UD_Hindi-HDTB")
+    assert main(["check", str(sweep), "data.treebanks.hi.treebank=UD_Hindi-HDTB"]) == 3
+    out, err = capsys.readouterr()
+    assert [row[-1] for row in rows(out)] == ["ok", "ok", "differs", "differs", "ok"]
+    assert "found 3 examples; expected 1659 (paper, Table 1)" in err
+
+
+def test_the_papers_counts(ud_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = sweep_file(
+        tmp_path, pairs={"vi": ["zh"]}, data={"root": str(ud_root), "treebanks": {"zh": {"train": "dev"}}}
+    )
+    assert main(["check", str(path), "encoders.small.pretrain={languages: [vi]}"]) == 0
+    assert [(r[1], r[2], r[4], r[5], r[7], r[8]) for r in rows(capsys.readouterr().out)] == [
+        ("vi", "train", "1400", "1400", "LICENSE.txt", "ok"),
+        ("vi", "dev", "800", "800", "LICENSE.txt", "ok"),
+        ("zh", "train", "500", "500", "LICENSE.txt", "ok"),
+        ("zh", "dev", "500", "500", "LICENSE.txt", "ok"),
+    ]
+
+
+def test_names_with_brackets_are_shown_as_they_are(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sweep.parent / "data" / "[red]raw.txt").write_text("one\n")
+    assert main(["check", str(sweep), "encoders.small.pretrain.text=['[red]raw.txt']"]) == 0
+    assert "[red]raw.txt" in capsys.readouterr().out
+
+
+def test_a_wrong_sweep_file(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(sweep), "tasks=[]"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "tasks" in err
+
+
+def test_an_unknown_corpus(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(sweep), "data.corpora={pos: udd}"]) == 2
+    assert "Did you mean 'ud'?" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["data", "check", str(sweep)])
+    monkeypatch.delitem(sys.modules, "xltray.data")
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_module("xltray.data", run_name="__main__")
+    assert exit_.value.code == 0

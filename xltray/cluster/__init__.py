@@ -1,0 +1,15 @@
+"""Runs a plan's jobs on Ray; the only place that imports it.
+
+    run.py          run_plan: connects to Ray or starts one, runs one Tune experiment, says how it ended
+    jobgraph.py     which job comes next and which can no longer run; no Ray
+    searcher.py     the graph as a Tune search algorithm: a suggestion is a job
+    trial.py        a job as a Tune trial: resources, steps, reuse of processes
+    server.py       EndpointServer actors, and the pool that hands points to them
+    jobrunners.py   which function runs which kind of job; imported by workers only
+    callback.py     Tune's events as calls of the progress display; what a job failed of
+    progress.py     the display in a terminal, plain lines elsewhere; no Ray
+    capacity.py     what a job needs and whether a node is large enough
+    interrupt.py    Ctrl-C and SIGTERM end a run in good order
+
+The driver never imports torch: it starts in a second or two and holds no model.
+"""

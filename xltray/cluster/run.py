@@ -1,0 +1,185 @@
+"""Runs the jobs that a sweep still needs, as one Tune experiment on Ray.
+
+    JobGraph -> JobSearcher -> Tune -> JobTrial (one process a job, reused) -> the store
+                                └────> ProgressCallback -> Board -> the user
+
+Ray is the one that runs already (``runtime.address``, ``RAY_ADDRESS``, or a Ray on this machine),
+else a new one on this machine, which goes when the run ends. What is done is asked of the store,
+so a run that is killed at any moment loses nothing that was committed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.autoscaler.sdk import request_resources
+from rich.console import Console
+
+from xltray.cluster.callback import ProgressCallback
+from xltray.cluster.capacity import CapacityError, bundles, check_room
+from xltray.cluster.interrupt import Interrupt
+from xltray.cluster.jobgraph import JobGraph, State
+from xltray.cluster.jobrunners import REAL
+from xltray.cluster.progress import Board
+from xltray.cluster.searcher import JobSearcher
+from xltray.cluster.session import JOIN_SECONDS, Session, environment, open_session
+from xltray.cluster.trial import JobTrial
+from xltray.plan import Job, Plan
+from xltray.spec import RuntimeSpec, SweepSpec
+from xltray.store import Store
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended.
+
+    ``failed`` holds a message for each failed job (first line: the error; then the end of its
+    traceback), ``skipped`` the id of the failed job that each skipped one would have needed.
+    """
+
+    done: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+def run_plan(
+    plan: Plan, needed: Mapping[str, Job], store: Store, *, console: Console, runners: str = REAL
+) -> RunOutcome:
+    """Run the ``needed`` jobs of a plan and return how it went.
+
+    Args:
+        plan: the sweep; its runtime half says how to run.
+        needed: the jobs to run by id; what else they need is in the store.
+        store: where results go, and what decides whether a job is done.
+        console: where progress is shown.
+        runners: "module:function" of the table of what runs the jobs.
+
+    Raises:
+        ClusterError: if Ray cannot be reached.
+        CapacityError: if the machines are too small for a job.
+    """
+    graph = JobGraph(needed)
+    if not needed:
+        return RunOutcome()
+    runtime = plan.sweep.runtime
+    board = Board(needed, console)
+    interrupted = False
+    try:
+        with (
+            open_session(runtime, board.say) as session,
+            Interrupt(board.say) as interrupt,
+            board.shown(session.where),
+        ):
+            _await_room({job.kind for job in needed.values()}, runtime, session, interrupt, board.say)
+            settings = _trial_settings(plan.sweep, store, session.device, runners)
+            searcher = JobSearcher(graph, needed, store, settings)
+            _fit(searcher, ProgressCallback(graph, board), interrupt, runtime.retries, session)
+            interrupted = interrupt.asked and not graph.finished
+    except KeyboardInterrupt:
+        interrupted = True
+    done = tuple(id_ for id_, state in graph.states.items() if _is_done(state, needed[id_], store))
+    return RunOutcome(done, graph.failed, graph.skipped, interrupted)
+
+
+def _is_done(state: State, job: Job, store: Store) -> bool:
+    # A job that was running when the run was interrupted may just have committed its result.
+    return state is State.DONE or (state is State.RUNNING and store.is_done(job))
+
+
+def _trial_settings(sweep: SweepSpec, store: Store, device: str, runners: str) -> dict[str, Any]:
+    """Return what all trials are told; plain values only, for Tune copies and pickles them."""
+    root = os.path.abspath(Path(sweep.data.root).expanduser())  # noqa: PTH100  (links are kept)
+    return {
+        "storage": store.uri,
+        "data": sweep.data.model_copy(update={"root": root}).model_dump_json(),
+        "device": device,
+        "threads": sweep.runtime.threads,
+        "servers": sweep.runtime.servers_per_surface,
+        "points_per_chunk": sweep.runtime.points_per_chunk,
+        "runners": runners,
+    }
+
+
+def _await_room(
+    kinds: set[str],
+    runtime: RuntimeSpec,
+    session: Session,
+    interrupt: Interrupt,
+    say: Callable[[str], None],
+) -> None:
+    """See to it that the largest job of each kind fits somewhere.
+
+    A Ray on this machine alone stays as it is; a cluster's machines may still be starting, or be
+    started on demand.
+    """
+    deadline = time.monotonic() + JOIN_SECONDS
+    asked = False
+    while not interrupt.asked:
+        try:
+            for kind in sorted(kinds):
+                reserved = bundles(
+                    kind,
+                    threads=runtime.threads,
+                    device=session.device,
+                    servers=runtime.servers_per_surface,
+                )
+                check_room(kind, reserved, ray.nodes())  # type: ignore[no-untyped-call]
+            break
+        except CapacityError as error:
+            if not session.can_grow or time.monotonic() > deadline:
+                raise
+            if not asked:
+                say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
+                request_resources(bundles=reserved)
+                asked = True
+            time.sleep(2)
+    if asked:
+        request_resources(bundles=[])
+
+
+def _fit(
+    searcher: JobSearcher,
+    callback: ProgressCallback,
+    interrupt: Interrupt,
+    retries: int,
+    session: Session,
+) -> None:
+    if interrupt.asked:
+        return
+    pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(session.pending)}
+    with tempfile.TemporaryDirectory(prefix="xltray-tune-") as folder, environment(pending):
+        tune.Tuner(
+            JobTrial,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_folder,
+            ),
+            run_config=tune.RunConfig(
+                name="jobs",
+                storage_path=folder,
+                verbose=0,
+                stop=interrupt,
+                callbacks=[callback],
+                failure_config=tune.FailureConfig(max_failures=retries),
+            ),
+        ).fit()
+
+
+def _trial_name(trial: Any) -> str:
+    return str(trial.config["id"])
+
+
+def _trial_folder(trial: Any) -> str:
+    return str(trial.trial_id)

@@ -1,0 +1,66 @@
+"""The job graph as a Tune search algorithm: what Tune takes for a configuration is a job.
+
+Whether a job is done is judged by the store, never by Tune: a trial that Tune calls terminated
+may have been interrupted, and one whose process died may have committed its result before.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from xltray.cluster.jobgraph import JobGraph
+from xltray.plan import Job
+from xltray.store import Store
+
+NO_RESULT = "the job ended without an error but its result is not in the store"
+
+
+class JobSearcher(Searcher):
+    """Hands out the jobs of a graph, the ready one with the longest critical path first."""
+
+    def __init__(
+        self, graph: JobGraph, jobs: Mapping[str, Job], store: Store, common: Mapping[str, Any]
+    ) -> None:
+        """Serve the jobs of ``graph``; ``common`` is added to every trial's configuration."""
+        super().__init__()
+        self._graph = graph
+        self._jobs = jobs
+        self._store = store
+        self._common = dict(common)
+        self._trials: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next job, None while others must end first, or FINISHED."""
+        id_ = self._graph.take()
+        if id_ is None:
+            return Searcher.FINISHED if self._graph.finished else None
+        self._trials[trial_id] = id_
+        job = self._jobs[id_]
+        return {**self._common, "id": id_, "kind": job.kind, "job": job.model_dump_json()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Ask the store whether the job is done, whatever Tune thinks."""
+        id_ = self._trials.pop(trial_id)
+        if self._store.is_done(self._jobs[id_]):
+            self._graph.complete(id_)
+        else:
+            self._graph.fail(id_, (result or {}).get("error") or NO_RESULT)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing of use: a run starts from the store, not from Tune's state."""
+        Path(checkpoint_path).write_bytes(pickle.dumps(None))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Refuse: see ``save``."""
+        raise NotImplementedError("start the sweep again instead; it runs what is missing from the store")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles the searcher into its experiment folder, which is thrown away.
+        return {}

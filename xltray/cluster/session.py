@@ -1,0 +1,163 @@
+"""Connecting to Ray, or starting one, so that the user sees xltray's output and not Ray's.
+
+A Ray that the caller has initialised is used as it is and left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from xltray.errors import XltrayError
+from xltray.spec import RuntimeSpec
+
+MOST_PENDING = 32
+
+JOIN_SECONDS = 600.0
+"""Machines of a cluster that has just been brought up join within that time."""
+
+_DRIVER_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ctrl-C is handled by interrupt.py.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Nothing is ever restored from Tune's own snapshots.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Tune's configuration classes warn of a migration that concerns Ray Train.
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+}
+
+
+class ClusterError(XltrayError):
+    """No Ray can be reached, or it has no machine to run on."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray that is connected."""
+
+    where: str
+    device: str
+    can_grow: bool
+    pending: int
+    """How many trials Tune may have waiting for room."""
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return what must be in a worker's environment before it imports torch."""
+    return {
+        # OpenMP threads that spin while they wait cost 4-12x once cores are oversubscribed.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "0",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        # Relative paths keep their meaning.
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    }
+
+
+@contextmanager
+def open_session(runtime: RuntimeSpec, say: Callable[[str], None]) -> Iterator[Session]:
+    """Connect to Ray as the runtime half of a sweep says; disconnect or stop it at the end.
+
+    Raises:
+        ClusterError: if the Ray that was asked for cannot be reached, or stays without machines.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(environment(_DRIVER_ENVIRONMENT))
+        stack.enter_context(_quiet_logger())
+        if ray.is_initialized():
+            where, new = "the Ray in use", False
+        else:
+            stack.callback(ray.shutdown)
+            where, new = _connect(runtime, stack)
+        device = _device(runtime, growing=not new, say=say)
+        resources = _resources()
+        gpus = f", {resources['GPU']:g} GPUs" if resources.get("GPU") else ""
+        cpus = int(resources.get("CPU", 0))
+        yield Session(
+            f"{where} ({cpus} CPUs{gpus}; device {device})",
+            device,
+            can_grow=not new,
+            # Waiting trials make a cluster grow. Where it cannot, a short queue keeps the order
+            # of the jobs: which of the waiting trials starts next is Ray's choice.
+            pending=max(2, cpus) if new else MOST_PENDING,
+        )
+
+
+def _connect(runtime: RuntimeSpec, stack: ExitStack) -> tuple[str, bool]:
+    """Return where we are connected to, and whether it is a new Ray of our own."""
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": worker_environment(runtime.threads)},
+        "logging_level": logging.CRITICAL,
+        "log_to_driver": False,
+    }
+    address = runtime.address or os.environ.get("RAY_ADDRESS")
+    if address != "local":
+        try:
+            ray.init(address=address or "auto", **options)
+            return f"Ray at {address or 'this machine'}", False
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if address:
+                raise ClusterError(
+                    f"cannot connect to Ray at {address}: {error}. Start it (ray up, ray start), "
+                    "or set runtime.address=local."
+                ) from error
+    # A Ray that only this process talks to needs no tokens; for clusters the user decides.
+    stack.enter_context(environment({"RAY_AUTH_MODE": "disabled"}))
+    context = ray.init(address="local", include_dashboard=runtime.dashboard, **options)
+    dashboard = f", dashboard at http://{context.dashboard_url}" if context.dashboard_url else ""
+    return f"a new local Ray{dashboard}", True
+
+
+def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) -> str:
+    if runtime.device != "auto":
+        return runtime.device
+    deadline = time.monotonic() + JOIN_SECONDS
+    if growing and not _resources().get("CPU"):
+        say(f"no machine has joined the cluster yet; waiting up to {JOIN_SECONDS / 60:g} min")
+        while not _resources().get("CPU"):
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    "no machine with CPUs has joined the cluster. If it starts machines on demand, "
+                    "set runtime.device=cuda or cpu, so that it is known what to ask for."
+                )
+            time.sleep(2)
+    return "cuda" if _resources().get("GPU") else "cpu"
+
+
+def _resources() -> dict[str, float]:
+    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def environment(defaults: Mapping[str, str]) -> Iterator[None]:
+    """Set what the user has not set, and take it back at the end."""
+    added = {name: value for name, value in defaults.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _quiet_logger() -> Iterator[None]:
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

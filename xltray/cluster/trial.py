@@ -1,0 +1,112 @@
+"""A job as a Tune trial.
+
+One class for all kinds of jobs. A step drives the job's generator for about two seconds and
+reports how far it is; the job has committed its result when the generator ends. Tune keeps the
+process of an ended trial for the next one that reserves the same resources (``reuse_actors``),
+which saves the seconds of starting Python and importing torch; a surface's EndpointServers live in
+the trial's placement group, so they stay too and load the next cell.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ray.tune import PlacementGroupFactory, Trainable
+
+from xltray.cluster.capacity import bundles
+from xltray.cluster.jobrunners import find_runners, make_context
+from xltray.cluster.server import RayPool, server_starter
+from xltray.errors import StoreError, XltrayError
+from xltray.job import Progress
+from xltray.plan import FinetuneJob, PretrainJob, load_job
+
+STEP_SECONDS = 2.0
+
+
+class JobTrial(Trainable):
+    """Runs one job, and then others that need the same resources.
+
+    Its configuration is flat and small: ``job`` (JSON), ``id``, ``kind``, what the context needs
+    (``storage``, ``data``, ``device``, ``threads``), ``servers``, ``points_per_chunk``, ``runners``.
+    """
+
+    _config: dict[str, Any]
+    _steps: Iterator[Progress] | None
+    _progress: Progress
+    _since: float
+    _pool: RayPool | None
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
+        """Reserve what the kind of job needs."""
+        return PlacementGroupFactory(
+            bundles(
+                config["kind"],
+                threads=config["threads"],
+                device=config["device"],
+                servers=config["servers"],
+            )
+        )
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Prepare for the first job."""
+        self._pool = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Prepare for the next job; servers stay."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Go on with the job for about two seconds, or until it ends."""
+        begin = time.monotonic()
+        if self._steps is None:
+            self._steps = self._open()
+        done, error = False, ""
+        try:
+            while time.monotonic() - begin < STEP_SECONDS and not done:
+                latest = next(self._steps, None)
+                done = latest is None
+                self._progress = latest or self._progress
+        except XltrayError as failure:
+            # What is refused on purpose is refused again: no use in retrying. The store, though,
+            # may be out of reach for a moment.
+            if isinstance(failure, StoreError):
+                raise
+            done, error = True, f"{type(failure).__name__}: {failure}"
+        return {
+            "done": done,
+            "error": error,
+            "job": self._config["id"],
+            "progress_done": self._progress.done,
+            "progress_total": self._progress.total,
+            "unit": self._progress.unit,
+            "seconds": time.monotonic() - self._since,
+        }
+
+    def cleanup(self) -> None:
+        """End the servers with the trial."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _begin(self, config: Mapping[str, Any]) -> None:
+        # No work here: an error in reset_config would make Tune lose the trial.
+        self._config = dict(config)
+        self._steps = None
+        self._progress = Progress(0, 0, "")
+        self._since = time.monotonic()
+
+    def _open(self) -> Iterator[Progress]:
+        job = load_job(self._config["job"])
+        runners = find_runners(self._config["runners"])
+        context = make_context(self._config)
+        if isinstance(job, PretrainJob):
+            return runners.pretrain(job, context)
+        if isinstance(job, FinetuneJob):
+            return runners.finetune(job, context)
+        if self._pool is None:
+            self._pool = RayPool(server_starter(self._config), self._config["servers"])
+        return runners.surface(job, context, self._pool, points_per_chunk=self._config["points_per_chunk"])
