@@ -90,11 +90,16 @@ def test_labels_at_heads_equal_a_loop_over_pairs(parser, batch):
         torch.testing.assert_close(logits_SNL[s, :n], labels[torch.arange(n), heads_SN[s, :n]])
 
 
+def energies(parser, words_SNH, mask_SN):
+    nothing_SN = torch.zeros(mask_SN.shape, dtype=torch.int64)
+    return parser.energies(parser(words_SNH, mask_SN), mask_SN, nothing_SN, nothing_SN)
+
+
 @pytest.mark.parametrize("held", [1, 200, 10**6])  # a bucket a sentence, a few, one for all
 def test_energies_equal_a_loop_over_pairs(parser, batch, monkeypatch, held):
     monkeypatch.setattr(biaffine, "CPU_SCORES", held)
     words_SNH, mask_SN = batch
-    energies_SN1N1, labels_SN1N1 = parser.energies(parser(words_SNH, mask_SN), mask_SN)
+    energies_SN1N1, labels_SN1N1, _ = energies(parser, words_SNH, mask_SN)
     assert energies_SN1N1.shape == labels_SN1N1.shape == (len(LENGTHS), LONGEST + 1, LONGEST + 1)
     for s, n in enumerate(LENGTHS):
         arcs, labels = reference_sentence(parser, words_SNH[s, :n])
@@ -135,16 +140,17 @@ def test_a_sentence_alone_and_in_a_batch():
     words_SNH = torch.randn(len(LENGTHS), LONGEST, HIDDEN)
     mask_SN = torch.arange(LONGEST) < torch.tensor(LENGTHS)[:, None]
     heads_SN, labels_SN, scored_SN = gold()
-    together = parser.energies(parser(words_SNH, mask_SN), mask_SN)
+    together = parser.energies(parser(words_SNH, mask_SN), mask_SN, heads_SN, labels_SN.clamp(min=0))
     total, _ = parser.loss(parser(words_SNH, mask_SN), heads_SN, labels_SN, scored_SN)
     losses = []
     for s, n in enumerate(LENGTHS):
         rows = (slice(s, s + 1), slice(0, n))
         scores = parser(words_SNH[rows], mask_SN[rows])
-        alone = parser.energies(scores, mask_SN[rows])
+        alone = parser.energies(scores, mask_SN[rows], heads_SN[rows], labels_SN[rows].clamp(min=0))
         inside = (slice(s, s + 1), slice(0, n + 1), slice(0, n + 1))
         torch.testing.assert_close(alone[0], together[0][inside], atol=1e-5, rtol=0)
         assert torch.equal(alone[1], together[1][inside])
+        torch.testing.assert_close(alone[2], together[2][rows], atol=1e-5, rtol=0)
         losses.append(parser.loss(scores, heads_SN[rows], labels_SN[rows], scored_SN[rows])[0])
     torch.testing.assert_close(sum(losses), total, atol=1e-4, rtol=0)
 
@@ -182,7 +188,7 @@ def test_learns_a_tree_and_decodes_it():
         optimizer.zero_grad()
         parser.loss(parser(words_SNH, mask_SN), heads_SN, labels_SN, mask_SN)[0].backward()
         optimizer.step()
-    energies_SN1N1, best_SN1N1 = parser.energies(parser(words_SNH, mask_SN), mask_SN)
+    energies_SN1N1, best_SN1N1, _ = energies(parser, words_SNH, mask_SN)
     found = decode(energies_SN1N1.numpy(), mask_SN.sum(1).numpy())
     assert found[:, 1:].tolist() == heads_SN.tolist()
     labels = best_SN1N1[:, 1:].gather(2, heads_SN[..., None]).squeeze(-1)
@@ -197,7 +203,8 @@ def test_perfect_scores_decode_to_the_gold_tree(parser, monkeypatch):
 
     scores = ParserScores(perfect, torch.zeros(2, 5, 4).double(), torch.zeros(2, 4, 4).double())
     monkeypatch.setattr(biaffine, "CPU_SCORES", 1)
-    energies_SN1N1, _ = parser.energies(scores, mask_SN)
+    nothing_SN = torch.zeros_like(heads_SN)
+    energies_SN1N1, _, _ = parser.energies(scores, mask_SN, nothing_SN, nothing_SN)
     assert decode(energies_SN1N1.numpy(), mask_SN.sum(1).numpy())[:, 1:].tolist() == heads_SN.tolist()
 
 
@@ -234,4 +241,17 @@ def test_starts_as_allennlp_does():
 
 
 def test_energies_keep_no_graph(parser, batch):
-    assert parser.energies(parser(*batch), batch[1]).energies_SN1N1.is_inference()
+    assert energies(parser, *batch).energies_SN1N1.is_inference()
+
+
+@pytest.mark.parametrize("held", [1, 10**6])
+def test_costs_of_the_gold_add_up_to_the_loss(parser, batch, monkeypatch, held):
+    monkeypatch.setattr(biaffine, "CPU_SCORES", held)
+    words_SNH, mask_SN = batch
+    heads_SN, labels_SN, _ = gold()
+    labels_SN = labels_SN.clamp(min=0)
+    scores = parser(words_SNH, mask_SN)
+    loss, count = parser.loss(scores, heads_SN, labels_SN, mask_SN)
+    costs_SN = parser.energies(scores, mask_SN, heads_SN, labels_SN).costs_SN
+    torch.testing.assert_close(costs_SN.sum(), loss.detach())
+    assert int((costs_SN > 0).sum()) == int(count)

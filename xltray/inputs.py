@@ -84,36 +84,47 @@ class FileInputs:
 def check_names(sweep: SweepSpec) -> list[Problem]:
     """Return what a sweep file names but xltray does not know."""
     problems = [
-        Problem("tasks", repr(task), "a task", did_you_mean(task, TASKS))
-        for task in (*sweep.tasks, *sweep.finetune_task, *sweep.data.corpora)
+        Problem(where, repr(task), "a task", did_you_mean(task, TASKS))
+        for where, task in (
+            *((f"tasks[{index}]", task) for index, task in enumerate(sweep.tasks)),
+            *((f"finetune_task.{task}", task) for task in sweep.finetune_task),
+            *((f"data.corpora.{task}", task) for task in sweep.data.corpora),
+        )
         if task not in TASKS
     ]
-    named = dict.fromkeys(sweep.data.corpora.values())
-    named |= dict.fromkeys(e.pretrain.corpus for e in sweep.encoders.values() if e.pretrain)
+    pretrained = {
+        f"encoders.{name}.pretrain": encoder.pretrain
+        for name, encoder in sweep.encoders.items()
+        if encoder.pretrain
+    }
     problems += [
-        Problem("corpus", repr(name), "a corpus", did_you_mean(name, CORPORA))
-        for name in named
+        Problem(where, repr(name), "a corpus", did_you_mean(name, CORPORA))
+        for where, name in (
+            *((f"data.corpora.{task}", name) for task, name in sweep.data.corpora.items()),
+            *((f"{where}.corpus", spec.corpus) for where, spec in pretrained.items()),
+        )
         if name not in CORPORA
     ]
-    wanted = {
-        (corpus_name(task, sweep.data), language)
-        for task in sweep.tasks
-        if task in TASKS
-        for language in sweep.languages()
-    }
-    wanted |= {
-        (encoder.pretrain.corpus, language)
-        for encoder in sweep.encoders.values()
-        if encoder.pretrain
-        for language in encoder.pretrain.languages
-    }
-    for name, language in sorted(wanted):
-        if name in CORPORA and language not in (known := open_corpus(name, sweep.data).languages()):
-            advice = did_you_mean(language, known)
-            if name == "ud":
-                advice += f" To add it: data.treebanks.{language}.treebank"
-            problems.append(Problem("pairs", repr(language), f"a language of the {name} corpus", advice))
+    corpora = dict.fromkeys(corpus_name(task, sweep.data) for task in sweep.tasks if task in TASKS)
+    for name in corpora:
+        problems += _unknown_languages(name, "pairs", sweep.languages(), sweep.data)
+    for where, spec in pretrained.items():
+        problems += _unknown_languages(spec.corpus, f"{where}.languages", spec.languages, sweep.data)
     return problems
+
+
+def _unknown_languages(corpus: str, where: str, languages: Iterable[str], data: DataSpec) -> list[Problem]:
+    if corpus not in CORPORA:
+        return []
+    known = open_corpus(corpus, data).languages()
+    hint = " To add one: data.treebanks.<language>.treebank" if corpus == "ud" else ""
+    return [
+        Problem(
+            where, repr(language), f"a language of the {corpus} corpus", did_you_mean(language, known) + hint
+        )
+        for language in languages
+        if language not in known
+    ]
 
 
 def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:

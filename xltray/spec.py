@@ -72,14 +72,14 @@ def _exact(value: Any) -> Fraction:
         raise PydanticCustomError("float_type", "a number was expected")
     try:
         return Fraction(value if isinstance(value, Fraction | int) else Decimal(str(value)))
-    except ArithmeticError as error:
+    except (ArithmeticError, ValueError) as error:
         raise PydanticCustomError("finite_number", "a finite number was expected") from error
 
 
 Exact = Annotated[
     Fraction,
     BeforeValidator(_exact, json_schema_input_type=float),
-    PlainSerializer(float, return_type=float, when_used="json"),
+    PlainSerializer(float, return_type=float),
 ]
 
 

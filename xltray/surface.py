@@ -211,10 +211,10 @@ def _check_corner(job: SurfaceJob, corner: str, done: Mapping[str, Any], scores:
         found = [score.correct, score.predicted, score.gold]
         if expected is not None and found != expected:
             raise CornerMismatchError(
-                f"cell {job.id}: at the {corner} corner, {score.metric} on {score.language} has counts {found}; "
-                f"endpoint {endpoint.id} had {expected} when it was fine-tuned "
-                f"(on {done['provenance'].get('device')}). The surface is refused. Was the endpoint made on another "
-                "kind of device, or by another version? Delete the endpoint and run the sweep again."
+                f"cell {job.id}: at the {corner} corner, {score.metric} on {score.language} has counts "
+                f"{found}; endpoint {endpoint.id} had {expected} when it was fine-tuned (on "
+                f"{done['provenance'].get('device')}). The surface is refused. Was the endpoint made on "
+                "another kind of device, or by another version? Delete it and run the sweep again."
             )
 
 

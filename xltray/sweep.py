@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sweep", type=Path, help="the sweep file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. seeds=[0,1] data.root=ud-2.7")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
         sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])

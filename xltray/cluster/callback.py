@@ -34,8 +34,13 @@ class ProgressCallback(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A job told how far it is."""
-        done, total = result["progress_done"], result["progress_total"]
-        self._board.advance(trial.config["id"], done, total, result["unit"])
+        self._board.advance(
+            trial.config["id"],
+            result["progress_done"],
+            result["progress_total"],
+            result["unit"],
+            first=result["progress_first"],
+        )
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job failed and Tune is going to run it again."""

@@ -43,9 +43,7 @@ class Shown(Protocol):
 @dataclass
 class _Running:
     started: float
-    # A resumed job begins with what is in the store, so pace is judged from its first report on.
-    first_done: int = 0
-    first_time: float = 0.0
+    first: int = 0
     done: int = 0
     total: int = 0
     unit: str = ""
@@ -56,7 +54,7 @@ class _Running:
 
     @property
     def share_here(self) -> float:
-        return (self.done - self.first_done) / self.total if self.total else 0.0
+        return (self.done - self.first) / self.total if self.total else 0.0
 
 
 class Board:
@@ -96,15 +94,14 @@ class Board:
         """A job began, or began again after a failure."""
         self._running[id_] = _Running(self._clock())
 
-    def advance(self, id_: str, done: int, total: int, unit: str) -> None:
-        """A running job told how far it is."""
+    def advance(self, id_: str, done: int, total: int, unit: str, *, first: int = 0) -> None:
+        """A running job told how far it is; ``first`` is where it began (a resumed one above 0)."""
         now = self._clock()
         job = self._running.setdefault(id_, _Running(now))
-        if not job.total:
-            job.first_done, job.first_time = done, now
-        elif unit == "points":
-            self._points.append((now, self._points[-1][1] + done - job.done))
-        job.done, job.total, job.unit = done, total, unit
+        if unit == "points":
+            before = job.done if job.total else first
+            self._points.append((now, self._points[-1][1] + done - before))
+        job.first, job.done, job.total, job.unit = first, done, total, unit
 
     def complete(self, id_: str) -> None:
         """A job's result is in the store."""
@@ -163,7 +160,7 @@ class Board:
         seconds, cost = self._seconds.copy(), self._cost.copy()
         for id_, job in self._running.items():
             if job.share_here > 0:
-                seconds[self._jobs[id_].kind] += now - job.first_time
+                seconds[self._jobs[id_].kind] += now - job.started
                 cost[self._jobs[id_].kind] += self._weight(id_) * job.share_here
         left: defaultdict[str, float] = defaultdict(float)
         for id_, shown in self._jobs.items():

@@ -173,6 +173,8 @@ def _fit(
                 stop=interrupt,
                 callbacks=[callback],
                 failure_config=tune.FailureConfig(max_failures=retries),
+                # The result is in the store. A checkpoint that fails would count as a failed job.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
 

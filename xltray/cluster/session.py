@@ -32,6 +32,8 @@ _DRIVER_ENVIRONMENT = {
     # Nothing is ever restored from Tune's own snapshots.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # The newer of Tune's two outputs prints even when told to be silent.
+    "RAY_AIR_NEW_OUTPUT": "0",
     # Tune's configuration classes warn of a migration that concerns Ray Train.
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }

@@ -34,6 +34,7 @@ class JobTrial(Trainable):
 
     _config: dict[str, Any]
     _steps: Iterator[Progress] | None
+    _first: Progress | None
     _progress: Progress
     _since: float
     _pool: RayPool | None
@@ -71,6 +72,7 @@ class JobTrial(Trainable):
                 latest = next(self._steps, None)
                 done = latest is None
                 self._progress = latest or self._progress
+                self._first = self._first or latest
         except XltrayError as failure:
             # What is refused on purpose is refused again: no use in retrying. The store, though,
             # may be out of reach for a moment.
@@ -81,6 +83,8 @@ class JobTrial(Trainable):
             "done": done,
             "error": error,
             "job": self._config["id"],
+            # A resumed job begins with what an earlier run has left in the store.
+            "progress_first": self._first.done if self._first else 0,
             "progress_done": self._progress.done,
             "progress_total": self._progress.total,
             "unit": self._progress.unit,
@@ -96,6 +100,7 @@ class JobTrial(Trainable):
         # No work here: an error in reset_config would make Tune lose the trial.
         self._config = dict(config)
         self._steps = None
+        self._first = None
         self._progress = Progress(0, 0, "")
         self._since = time.monotonic()
 

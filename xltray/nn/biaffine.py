@@ -66,6 +66,7 @@ class ParserEnergies(NamedTuple):
 
     energies_SN1N1: Tensor  # log P(h) + max over l of log P(l | h); 0 in row 0, else -inf where masked
     labels_SN1N1: Tensor  # the label of that maximum, int64; 0 in row 0 and where masked
+    costs_SN: Tensor  # cross-entropy of the gold arc and label; 0 where there is no gold head
 
 
 class SharedDropout(nn.Dropout):
@@ -165,17 +166,24 @@ class BiaffineParser(nn.Module):
         return -log_probs_SN.masked_fill(~scored_SN, 0).sum(), scored_SN.sum()
 
     @torch.inference_mode()
-    def energies(self, scores: ParserScores, mask_SN: Tensor) -> ParserEnergies:
-        """Return energies to give to ``trees.decode`` and the best label of every arc.
+    def energies(
+        self, scores: ParserScores, mask_SN: Tensor, heads_SN: Tensor, labels_SN: Tensor
+    ) -> ParserEnergies:
+        """Return energies to give to ``trees.decode``, the best label of every arc, and the gold's cost.
 
         Args:
             scores: what ``forward`` returned, in eval mode.
             mask_SN: bool, True for words.
+            heads_SN: int64, gold heads, as for ``loss``.
+            labels_SN: int64, gold labels; any label where there is none.
         """
         sentences, longest = mask_SN.shape
         energies_SN1N1 = scores.arcs_SNN1.new_full((sentences, longest + 1, longest + 1), -torch.inf)
         energies_SN1N1[:, 0] = 0
         labels_SN1N1 = torch.zeros_like(energies_SN1N1, dtype=torch.int64)
+        outside_SN = ~mask_SN | (heads_SN < 0)
+        heads_SN = heads_SN.masked_fill(outside_SN, 0)
+        gold_SN = scores.arcs_SNN1.gather(2, heads_SN[..., None]).squeeze(-1)
         held = CPU_SCORES if mask_SN.device.type == "cpu" else CUDA_SCORES
         for rows_B, n in _buckets(mask_SN.sum(1), held // len(self.label_bias_L)):
             bucket = ParserScores(
@@ -183,13 +191,16 @@ class BiaffineParser(nn.Module):
                 scores.label_heads_SN1E[rows_B, : n + 1],
                 scores.label_children_SNE[rows_B, :n],
             )
-            best_BNN1, labels_BNN1 = self._best_labels(bucket)
+            best_BNN1, labels_BNN1, gold_BN = self._label_log_probs(
+                bucket, heads_SN[rows_B, :n], labels_SN[rows_B, :n]
+            )
             energies_SN1N1[rows_B, 1 : n + 1, : n + 1] = bucket.arcs_SNN1 + best_BNN1
             labels_SN1N1[rows_B, 1 : n + 1, : n + 1] = labels_BNN1
+            gold_SN[rows_B, :n] += gold_BN
         # Shorter sentences of a bucket have padding of their own.
         energies_SN1N1[:, 1:].masked_fill_(~mask_SN[..., None], -torch.inf)
         labels_SN1N1.masked_fill_(energies_SN1N1 == -torch.inf, 0)
-        return ParserEnergies(energies_SN1N1, labels_SN1N1)
+        return ParserEnergies(energies_SN1N1, labels_SN1N1, (-gold_SN).masked_fill(outside_SN, 0))
 
     def _label_factors(self, heads_E: Tensor) -> tuple[Tensor, Tensor]:
         """Return U = r_h' W_l + t_l' and d = v_l' r_h + b_l for every label: a logit is U r_c + d."""
@@ -200,8 +211,10 @@ class BiaffineParser(nn.Module):
         ).view(*heads_E.shape[:-1], labels, width)
         return products_LE, F.linear(heads_E, self.label_head_bias_LE, self.label_bias_L)
 
-    def _best_labels(self, scores: ParserScores) -> tuple[Tensor, Tensor]:
-        """Return the greatest label log-probability of every (child, head), and its label."""
+    def _label_log_probs(
+        self, scores: ParserScores, heads_SN: Tensor, labels_SN: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the greatest label log-probability of every (child, head), its label, and the gold's."""
         products_SN1LE, bias_SN1L = self._label_factors(scores.label_heads_SN1E)
         # K: every (head, label). Children last, so that the reductions over labels run over rows.
         logits_SKN = torch.baddbmm(
@@ -213,7 +226,9 @@ class BiaffineParser(nn.Module):
         best_SN1N, labels_SN1N = logits_SN1LN.max(2)
         # The label of the maximum has log-probability max - logsumexp; the other ones are never formed.
         normaliser_SN1N = (logits_SN1LN - best_SN1N[:, :, None]).exp_().sum(2).log_()
-        return -normaliser_SN1N.transpose(1, 2), labels_SN1N.transpose(1, 2)
+        gold_SN = logits_SKN.gather(1, (heads_SN * bias_SN1L.shape[-1] + labels_SN)[:, None]).squeeze(1)
+        gold_SN -= (best_SN1N + normaliser_SN1N).gather(1, heads_SN[:, None]).squeeze(1)
+        return -normaliser_SN1N.transpose(1, 2), labels_SN1N.transpose(1, 2), gold_SN
 
 
 def _mlp(inputs: int, outputs: int, dropout: float) -> nn.Sequential:

@@ -142,10 +142,12 @@ class ParsingTask(Task):
             words = _Words(**batch.labels)
             with torch.inference_mode():
                 scores = parser(model(batch.packed)[words.token], words.real)
-                total, counted = parser.loss(scores, words.head, words.relation, words.scored & words.seen)
-                energies, relations = parser.energies(scores, words.real)
-            losses.append(total.double())
-            decisions += int(counted)
+                energies, relations, costs_SN = parser.energies(
+                    scores, words.real, words.head, words.relation
+                )
+            decided = words.scored & words.seen & (words.head >= 0)
+            losses.append(costs_SN.masked_fill(~decided, 0).double().sum())
+            decisions += int(decided.sum())
             lengths = words.real.sum(1).cpu().numpy()
             heads = decode(energies.cpu().numpy(), lengths)[:, 1:]
             correct += _count(words, heads, relations.cpu().numpy())
