@@ -84,7 +84,10 @@ def test_arcs_equal_a_loop_over_pairs(parser, batch):
 def test_labels_at_heads_equal_a_loop_over_pairs(parser, batch):
     words_SNH, mask_SN = batch
     heads_SN = gold()[0].clamp(min=0)
-    logits_SNL = parser.label_logits_at(parser(words_SNH, mask_SN), heads_SN)
+    logits_WL = parser.label_logits_at(parser(words_SNH, mask_SN), heads_SN, mask_SN)
+    logits_SNL = (
+        torch.zeros(*mask_SN.shape, LABELS).to(logits_WL.dtype).masked_scatter(mask_SN[..., None], logits_WL)
+    )
     for s, n in enumerate(LENGTHS):
         _, labels = reference_sentence(parser, words_SNH[s, :n])
         torch.testing.assert_close(logits_SNL[s, :n], labels[torch.arange(n), heads_SN[s, :n]])

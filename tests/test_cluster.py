@@ -99,9 +99,11 @@ def fake_finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
 def fake_surface(
     job: SurfaceJob, context: JobContext, pool: PointPool, *, points_per_chunk: int
 ) -> Iterator[Progress]:
-    note(context.store, job.id)
+    before = note(context.store, job.id)
     assert all(context.store.is_done(endpoint) for endpoint in job.endpoints.values())
     pool.load(job)
+    if job.task == "headless" and not before:
+        os.kill(os.getpid(), signal.SIGKILL)
     points = tuple(range(len(job.grid)))
     chunks = [Chunk("all", points[i : i + points_per_chunk]) for i in range(0, len(points), points_per_chunk)]
     scores: list[Score] = []
@@ -147,18 +149,24 @@ def fake_runners() -> JobRunners:
 
 
 @pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    """One Ray with two CPUs for most tests of the module."""
+def module_ray() -> Iterator[None]:
+    """What a Ray that the tests of this module share needs around it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def local_ray(module_ray: None) -> None:
+    """A Ray with two CPUs, started unless a test before has left it running."""
+    if not ray.is_initialized():
         # Workers import this module for its fakes.
         environment = {"env_vars": {**worker_environment(1), "PYTHONPATH": str(Path(__file__).parent)}}
         ray.init(
             address="local", num_cpus=2, include_dashboard=False, runtime_env=environment, log_to_driver=False
         )
-        yield
-        ray.shutdown()
 
 
 def pretrain_job(name: str = "toy") -> PretrainJob:
@@ -266,6 +274,7 @@ def test_a_failed_job_skips_what_needs_it_and_the_rest_goes_on(store: Store) -> 
     assert f"finetune {refused.id} failed after" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_failed_jobs_are_tried_again_but_refusals_are_not(store: Store) -> None:
     flaky, killed = finetune_job("flaky", "aa"), finetune_job("killed", "aa")
@@ -276,6 +285,24 @@ def test_failed_jobs_are_tried_again_but_refusals_are_not(store: Store) -> None:
     runs = {job.task: len(notes(store, job.id)) for job in (flaky, killed, broken, refused)}
     assert runs == {"flaky": 2, "killed": 2, "broken": 2, "refused": 1}
     assert f"finetune {killed.id} failed and is tried again: the job's process died" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_servers_share_a_surface_and_die_with_their_trial(store: Store) -> None:
+    job = cell("headless", "aa", "bb")
+    outcome, shown = run(store, jobs_of(job), retries=1, servers_per_surface=2)
+    assert not outcome.failed
+    assert f"surface {job.id} failed and is tried again" in shown
+    [served] = notes(store, f"servers-{job.id}")
+    assert len(served["servers"]) == 2
+    loaded = {load["pid"] for load in notes(store, f"load-{job.id}")}
+    assert len(loaded) == 4
+    orphans = loaded - set(served["servers"])
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in orphans) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [pid for pid in orphans if Path(f"/proc/{pid}").exists()]
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -404,16 +431,31 @@ def test_a_ray_that_is_not_there(store: Store) -> None:
         run(store, {job.id: job}, address="nowhere")
 
 
+def test_a_new_ray_is_too_small_and_goes_with_the_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    ray.shutdown()
+    before, handler = dict(os.environ), signal.getsignal(signal.SIGINT)
+    job = finetune_job("pos", "aa")
+    with pytest.raises(CapacityError, match="a finetune job needs 1000 CPU on one machine"):
+        run(store, {job.id: job}, address="local", threads=1000)
+    assert not ray.is_initialized()
+    assert dict(os.environ) == before
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 SCRIPT = """
 import sys, test_cluster as t
 from xltray.store import Store
 store = Store(sys.argv[1])
 jobs = t.jobs_of(*(t.finetune_job("slow", language) for language in ("aa", "bb", "cc")))
 outcome, shown = t.run(store, jobs, address="local")
-print(shown, outcome.interrupted, len(outcome.done), len(outcome.failed), "torch" in sys.modules)
+print(shown)
+print("interrupted", outcome.interrupted, outcome.done, outcome.failed, outcome.skipped)
+print("torch imported", "torch" in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_run_in_good_order(store: Store, number: signal.Signals) -> None:
     command = [sys.executable, "-c", SCRIPT, store.uri]
@@ -426,4 +468,5 @@ def test_an_interrupt_ends_the_run_in_good_order(store: Store, number: signal.Si
         shown, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "stopping after the steps under way" in shown
-    assert "True 0 0" in shown
+    assert "interrupted True () {} {}" in shown
+    assert "torch imported False" in shown

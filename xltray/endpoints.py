@@ -75,14 +75,7 @@ def load_split(
     corpus = open_corpus(job.corpus, context.data)
     found = corpus.identify(language, role).fingerprint
     expected = getattr(job.data[language], role)
-    if found != expected:
-        problem = Problem(
-            f"{job.corpus} {language} {role}",
-            f"content {found[:12]}",
-            f"{expected[:12]}, as when the sweep was planned",
-            "The files changed: start the sweep again.",
-        )
-        raise CorpusError("The data changed under a running sweep.", [problem])
+    check_unchanged(f"{job.corpus} {language} {role}", found=found, expected=expected)
     task = get_task(job.task)
     examples = task.read(corpus, language, role)
     limit = job.max_train if role == "train" else job.max_dev
@@ -93,3 +86,19 @@ def load_split(
         max_length=job.recipe.max_length,
         limit=max_tokens(encoder.model),
     )
+
+
+def check_unchanged(where: str, *, found: str, expected: str) -> None:
+    """Compare the fingerprint of data with the one that the plan saw.
+
+    Raises:
+        CorpusError: if they differ.
+    """
+    if found != expected:
+        problem = Problem(
+            where,
+            f"content {found[:12]}",
+            f"{expected[:12]}, as when the sweep was planned",
+            "The files changed: start the sweep again.",
+        )
+        raise CorpusError("The data changed under a running sweep.", [problem])

@@ -25,9 +25,11 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
 from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from xltray.corpora.registry import open_corpus
-from xltray.corpora.text import text_sentences
+from xltray.corpora.text import identify_text, text_sentences
+from xltray.endpoints import check_unchanged
 from xltray.job import JobContext, Progress
 from xltray.nn.encoder import build_encoder, encode
 from xltray.nn.model import seed_of
@@ -43,10 +45,15 @@ PROGRESS_STEPS = 50
 
 
 def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
-    """Train tokenizer and encoder and publish them."""
+    """Train tokenizer and encoder and publish them.
+
+    Raises:
+        CorpusError: if the text is not what the plan saw, or broken.
+        MissingInputError: if it is not there.
+    """
     started = time.monotonic()
     set_threads(context.threads)
-    text = list(_text(job.encoder, context))
+    text = list(_text(job, context))
     tokenizer = train_tokenizer(text, job.encoder)
     torch.manual_seed(seed_of("pretrain", job.encoder.seed))
     encoder = build_encoder(_configuration(job.encoder, len(tokenizer))).to(context.device)
@@ -59,6 +66,7 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
                 yield Progress(step, job.encoder.steps, "steps")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        transformers_logging.disable_progress_bar()
         tokenizer.save_pretrained(folder)
         encoder.save_pretrained(folder)
         (folder / "spec.json").write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -112,17 +120,24 @@ def _configuration(spec: PretrainSpec, vocabulary: int) -> BertConfig:
     )
 
 
-def _text(spec: PretrainSpec, context: JobContext) -> Iterator[str]:
+def _text(job: PretrainJob, context: JobContext) -> Iterator[str]:
+    spec = job.encoder
     if spec.languages:
         corpus = open_corpus(spec.corpus, context.data)
         for language in spec.languages:
+            found = corpus.identify(language, "train").fingerprint
+            check_unchanged(f"{spec.corpus} {language} train", found=found, expected=job.text[language])
             yield from corpus.text(language)
     for path in spec.text:
+        found = identify_text(context.data, path).fingerprint
+        check_unchanged(path, found=found, expected=job.text[path])
         yield from text_sentences(context.data, path)
 
 
 def _sequences(text: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> list[Tokens]:
     encoded = tokenizer(list(text), truncation=True, max_length=max_length)["input_ids"]
+    # The length is the training's, but would be stored as if it were the tokenizer's.
+    tokenizer.backend_tokenizer.no_truncation()
     return [Tokens(ids, [0] * len(ids)) for ids in encoded]
 
 

@@ -162,6 +162,7 @@ def score_surface(
     scores = _stored_parts(job, context)
     total = len(job.grid) * len(job.scopes)
     missing = missing_points(job, scores)
+    yield Progress(total - len(missing), total, "points")
     pool.load(job)
     for chunk, new in pool.score(chunks(job, missing, points_per_chunk)):
         check_corners(job, context, new)

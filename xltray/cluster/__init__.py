@@ -1,6 +1,7 @@
 """Runs a plan's jobs on Ray; the only place that imports it.
 
-    run.py          run_plan: connects to Ray or starts one, runs one Tune experiment, says how it ended
+    run.py          run_plan: runs the jobs as one Tune experiment and says how it ended
+    session.py      connects to Ray or starts one, quietly
     jobgraph.py     which job comes next and which can no longer run; no Ray
     searcher.py     the graph as a Tune search algorithm: a suggestion is a job
     trial.py        a job as a Tune trial: resources, steps, reuse of processes

@@ -49,6 +49,10 @@ class _Running:
     unit: str = ""
 
     @property
+    def progress(self) -> str:
+        return f"{self.done}/{self.total} {self.unit}" if self.total else "starting"
+
+    @property
     def share(self) -> float:
         return self.done / self.total if self.total else 0.0
 
@@ -187,7 +191,7 @@ class Board:
                 table.add_row(kind, *map(str, numbers))
         now = self._clock()
         rows = [
-            f"  {id_}  {job.done}/{job.total} {job.unit}, {duration(now - job.started)}"
+            f"  {id_}  {job.progress}, {duration(now - job.started)}"
             for id_, job in list(self._running.items())[: max(3, self._console.height - 8)]
         ]
         lines = [Text(row, overflow="ellipsis", no_wrap=True) for row in (*rows, self.summary())]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from xltray.errors import XltrayError
 from xltray.spec import RuntimeSpec
@@ -109,11 +110,12 @@ def _connect(runtime: RuntimeSpec, stack: ExitStack) -> tuple[str, bool]:
         try:
             ray.init(address=address or "auto", **options)
             return f"Ray at {address or 'this machine'}", False
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            if address:
+        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+            # Nobody named a Ray and none runs here: that alone is no error.
+            if address or not isinstance(error, ConnectionError):
                 raise ClusterError(
-                    f"cannot connect to Ray at {address}: {error}. Start it (ray up, ray start), "
-                    "or set runtime.address=local."
+                    f"cannot connect to Ray at {address or 'this machine'}: {error}. "
+                    "Start it (ray up, ray start), or set runtime.address=local."
                 ) from error
     # A Ray that only this process talks to needs no tokens; for clusters the user decides.
     stack.enter_context(environment({"RAY_AUTH_MODE": "disabled"}))

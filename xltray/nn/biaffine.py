@@ -133,17 +133,19 @@ class BiaffineParser(nn.Module):
             label_children_SNE=self.label_child(words_SNH),
         )
 
-    def label_logits_at(self, scores: ParserScores, heads_SN: Tensor) -> Tensor:
-        """Return the label logits (S, N, L) of one head a word, e.g. the gold head in training.
+    def label_logits_at(self, scores: ParserScores, heads_SN: Tensor, chosen_SN: Tensor) -> Tensor:
+        """Return label logits (W, L) of one head a word, e.g. the gold head in training.
 
         Args:
             scores: what ``forward`` returned.
-            heads_SN: int64, position of each word's head, 0 for ROOT; padding may hold any position.
+            heads_SN: int64, position of each word's head, 0 for ROOT.
+            chosen_SN: bool, the W words wanted; nothing is computed for the others.
         """
-        width = scores.label_heads_SN1E.shape[-1]
-        heads_SNE = scores.label_heads_SN1E.gather(1, heads_SN[..., None].expand(-1, -1, width))
-        products_SNLE, bias_SNL = self._label_factors(heads_SNE)
-        return (products_SNLE @ scores.label_children_SNE[..., None]).squeeze(-1) + bias_SNL
+        sentence_W, word_W = chosen_SN.nonzero(as_tuple=True)
+        heads_WE = scores.label_heads_SN1E[sentence_W, heads_SN[chosen_SN]]
+        children_WE = scores.label_children_SNE[sentence_W, word_W]
+        products_WLE, bias_WL = self._label_factors(heads_WE)
+        return (products_WLE @ children_WE[..., None]).squeeze(-1) + bias_WL
 
     def loss(
         self, scores: ParserScores, heads_SN: Tensor, labels_SN: Tensor, scored_SN: Tensor
@@ -158,12 +160,10 @@ class BiaffineParser(nn.Module):
             scored_SN: bool, the words that count; False in padding.
         """
         scored_SN = scored_SN & (heads_SN >= 0)
-        heads_SN = heads_SN.masked_fill(~scored_SN, 0)
-        labels_SN = labels_SN.masked_fill(~scored_SN, 0)
-        arcs_SN = scores.arcs_SNN1.gather(2, heads_SN[..., None]).squeeze(-1)
-        labels_SNL = self.label_logits_at(scores, heads_SN).log_softmax(-1)
-        log_probs_SN = arcs_SN + labels_SNL.gather(2, labels_SN[..., None]).squeeze(-1)
-        return -log_probs_SN.masked_fill(~scored_SN, 0).sum(), scored_SN.sum()
+        arcs_W = scores.arcs_SNN1[scored_SN].gather(1, heads_SN[scored_SN][:, None])
+        labels_WL = self.label_logits_at(scores, heads_SN, scored_SN)
+        total = F.cross_entropy(labels_WL, labels_SN[scored_SN], reduction="sum") - arcs_W.sum()
+        return total, scored_SN.sum()
 
     @torch.inference_mode()
     def energies(

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
+from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -38,8 +40,8 @@ def load_encoder(checkpoint: str, revision: str | None = None) -> Encoder:
     """Load a checkpoint from a local folder or from the hub's cache (or the hub, if not offline).
 
     Raises:
-        MissingInputError: if the checkpoint cannot be found or is not one.
-        EndpointError: if it lacks weights of the encoder, or has no fast tokenizer.
+        MissingInputError: if the checkpoint cannot be found, is not one, or is broken.
+        EndpointError: if it lacks weights of the encoder, or has no fast tokenizer with a vocabulary.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -56,10 +58,11 @@ def load_encoder(checkpoint: str, revision: str | None = None) -> Encoder:
             **_construction(config),
             **source,
         )
-    except (OSError, ValueError) as error:
+    # RuntimeError: weights that do not fit config.json.
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         problem = Problem(
             f"checkpoint {checkpoint!r}",
-            str(error).strip().splitlines()[0],
+            (str(error).strip() or type(error).__name__).splitlines()[0],
             "a transformers checkpoint: a hub id, or a folder with config.json, weights and tokenizer",
             "Check the name, or download it first.",
         )
@@ -71,12 +74,31 @@ def load_encoder(checkpoint: str, revision: str | None = None) -> Encoder:
         )
     if not tokenizer.is_fast:
         raise EndpointError(f"checkpoint {checkpoint!r} has no fast tokenizer, which word alignment needs.")
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        # What transformers makes up for a folder without tokenizer files.
+        raise EndpointError(
+            f"checkpoint {checkpoint!r} has a tokenizer without vocabulary: every word would be unknown. "
+            "Put the tokenizer's files (tokenizer.json) beside the weights."
+        )
+    _separate_words(tokenizer)
     return Encoder(model, tokenizer)
 
 
 def build_encoder(config: object) -> PreTrainedModel:
     """Build an encoder with random weights from a transformers configuration."""
     return AutoModel.from_config(config, dtype=torch.float32, **_construction(config))
+
+
+def _separate_words(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Make a byte-level tokenizer (RoBERTa) put the space before each word that is there in text.
+
+    Given words, one without prefix space reads "the dog" as "thedog".
+    """
+    backend = tokenizer.backend_tokenizer
+    if isinstance(backend.pre_tokenizer, ByteLevel):
+        pre_tokenizer = backend.pre_tokenizer
+        pre_tokenizer.add_prefix_space = True
+        backend.pre_tokenizer = pre_tokenizer
 
 
 def _construction(config: object) -> dict[str, object]:

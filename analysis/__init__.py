@@ -1,0 +1,24 @@
+"""Figures and a summary from the results of a sweep.
+
+Reads the Parquet files that a sweep wrote and nothing else: pandas and matplotlib, no torch, no
+ray, none of the sweep's code, so it runs on a laptop on a copy of the results. Start it with
+``python -m analysis RESULTS_DIR``.
+
+    read        the results: which cells, checked, with scores relative to the bilingual model
+    gaps        what is missing from them, in words
+    statistics  bootstrap band, largest drop, straightness
+    names       languages, tasks and metrics as people call them
+    style       colours, page layout, saving with the same bytes every time
+    panels      score against alpha: the panels that lines and pairs share
+    lines       Figure 2 of the paper by task: normalised scores, mean over pairs and seeds
+    pairs       the same lines for one language pair, raw scores
+    planes      Figure 3: the plane through the three models
+    geometry    Figure 4: norm ratio against angle
+    figures     the registry: a new figure is one module and one line there
+    summary     one row of numbers per encoder, task and pair
+    findings    what those numbers say, in sentences
+    report      summary.md and summary.csv
+
+The paper: Wu, Van Durme and Dredze, "Zero-shot Cross-lingual Transfer is Under-specified
+Optimization", RepL4NLP 2022, https://arxiv.org/abs/2207.05666.
+"""

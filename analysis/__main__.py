@@ -1,0 +1,43 @@
+"""``python -m analysis RESULTS_DIR``: draw every figure and write the summary.
+
+Exit codes: 0 done; 2 the results cannot be analysed as asked (the message says what to pass);
+3 there is nothing to draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis import report
+from analysis.figures import write_all
+from analysis.read import AnalysisError, load
+from analysis.summary import summarise
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the analysis; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis", description="Figures and a summary of a sweep."
+    )
+    parser.add_argument("results", type=Path, help="the folder that the sweep stored into")
+    parser.add_argument("--out", type=Path, help="where figures and summary go (default: RESULTS/figures)")
+    parser.add_argument("--sweep", help="take the cells of this sweep only (a name under RESULTS/sweeps)")
+    arguments = parser.parse_args(argv)
+    out: Path = arguments.out or arguments.results / "figures"
+    try:
+        results = load(arguments.results, arguments.sweep)
+    except AnalysisError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    out.mkdir(parents=True, exist_ok=True)
+    files, skipped = write_all(results, out)
+    print(report.write(summarise(results), [*results.notes, *skipped], out))
+    print(f"{len(files)} figure files, summary.md and summary.csv in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

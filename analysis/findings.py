@@ -1,0 +1,154 @@
+"""What the summary's numbers say, in sentences, for and against the paper's claim.
+
+A pair *shows the effect* when the source score stays (falls by at most 3 points below the
+source-only model's on the way to the bilingual model) while the target score rises (by at least 5
+points); both are means over seeds. Randomly initialised controls are held to the same rule: where
+they show it too, the shape says nothing about pretraining, and the sentences say so.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis import names
+from analysis.gaps import listing
+
+FLAT = 0.03
+RISE = 0.05
+STRAIGHT = 0.9
+
+RULE = (
+    "A language pair shows the effect when, from the source-only to the bilingual model, the source "
+    f"score falls by at most {100 * FLAT:g} points while the target score rises by at least {100 * RISE:g} "
+    "(means over seeds)."
+)
+
+
+def findings(table: pd.DataFrame) -> list[str]:
+    """Return the sentences for a table of ``summary.summarise``."""
+    if table.empty:
+        return ["No evaluated models yet, so nothing can be said about scores."]
+    sentences = [RULE]
+    for task in names.in_order(set(table["task"])):
+        of_task = table[table["task"] == task]
+        for encoder in sorted(set(of_task["encoder"])):
+            rows = of_task[of_task["encoder"] == encoder]
+            sentences += [
+                f"{names.task(task)}, {encoder}: {part}" for part in (_shape(rows), _variance(rows))
+            ]
+    return sentences + _controls(table)
+
+
+def shows_effect(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return for each row whether it shows the effect; False where the curve is missing."""
+    return (rows["source_drop_mean"] <= FLAT) & (rows["target_rise_mean"] >= RISE)
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _pairs(rows: pd.DataFrame) -> str:
+    return listing([names.pair(*pair) for pair in zip(rows["source"], rows["target"], strict=True)])
+
+
+def _shape(rows: pd.DataFrame) -> str:
+    measured = rows[rows["source_drop_mean"].notna() & rows["target_rise_mean"].notna()]
+    if measured.empty:
+        return "the line from the source-only to the bilingual model is missing, so its shape is unknown."
+    showing = shows_effect(measured)
+    drops, rises = measured["source_drop_mean"], measured["target_rise_mean"]
+    text = (
+        f"the effect shows in {showing.sum()} of {names.count(len(measured), 'pair')}. "
+        f"On the way the source score falls by up to {_points(drops.mean())} points (mean over pairs; worst "
+        f"single seed {_points(measured['source_drop_max'].max())}) and the target score rises by "
+        f"{_points(rises.mean())} (pairs: {_points(rises.min())} to {_points(rises.max())})."
+    )
+    falling = measured[drops > FLAT]
+    if not falling.empty:
+        text += f" It does not show where the source score falls too: {_pairs(falling)}."
+    level = measured[rises < RISE]
+    if not level.empty:
+        text += f" It does not show where the target score hardly rises: {_pairs(level)}."
+    straight = measured.loc[rises >= RISE, "target_linearity_mean"].dropna()
+    if not straight.empty:
+        text += (
+            f" The rise is close to a straight line (R² at least {STRAIGHT:g}) in "
+            f"{(straight >= STRAIGHT).sum()} of {names.count(len(straight), 'pair')}; lowest "
+            f"R² {straight.min():.2f}."
+        )
+    return text
+
+
+def _variance(rows: pd.DataFrame) -> str:
+    several = rows[rows["zero_shot_variance_target"].notna() & rows["zero_shot_variance_source"].notna()]
+    if several.empty:
+        return "one seed only, so nothing about variance over seeds."
+    on_source, on_target = several["zero_shot_variance_source"], several["zero_shot_variance_target"]
+    larger = int((on_target > on_source).sum())
+    verdict = "larger" if on_target.mean() > on_source.mean() else "not larger"
+    text = (
+        f"the source-only model's variance over seeds is {verdict} on the target than on the source "
+        f"language: standard deviation {_points(on_target.mean() ** 0.5)} against "
+        f"{_points(on_source.mean() ** 0.5)} points, larger in {larger} of "
+        f"{names.count(len(several), 'pair')}."
+    )
+    seeds = int(several["seeds"].max())
+    return f"{text} With {seeds} seeds this is a rough estimate." if seeds < 5 else text
+
+
+def _controls(table: pd.DataFrame) -> list[str]:
+    encoders = sorted(set(table["encoder"]))
+    controls = [encoder for encoder in encoders if names.is_control(encoder)]
+    if not controls:
+        return [
+            "There is no randomly initialised control in these results. An untrained encoder can show the "
+            "same shape, so the shape alone is no evidence of what pretraining taught."
+        ]
+    sentences = []
+    for control in controls:
+        for encoder in encoders:
+            if not names.is_control(encoder):
+                sentences += _against(table, control, encoder)
+    return sentences or ["Only randomly initialised controls here: nothing to compare them with."]
+
+
+def _against(table: pd.DataFrame, control: str, encoder: str) -> list[str]:
+    """Compare a control with an encoder on the pairs that both have, task by task."""
+    key = ["task", "source", "target"]
+    both = table[table["encoder"] == encoder].merge(
+        table[table["encoder"] == control], on=key, suffixes=("", "_control")
+    )
+    sentences = []
+    for task in names.in_order(set(both["task"])):
+        rows = both[both["task"] == task]
+        trained = shows_effect(rows)
+        control_rows = rows[["source_drop_mean_control", "target_rise_mean_control"]]
+        untrained = shows_effect(control_rows.rename(columns=lambda name: name.removesuffix("_control")))
+        shared = names.count(len(rows), "pair")
+        if (trained & untrained).any():
+            text = (
+                f"the randomly initialised control {control} behaves the same as {encoder} in "
+                f"{(trained & untrained).sum()} of {shared}: source flat, target rising. There the shape is "
+                "no evidence of what pretraining taught."
+            )
+        elif untrained.any():
+            text = (
+                f"the randomly initialised control {control} shows the effect in {untrained.sum()} of "
+                f"{shared}, where {encoder} does not."
+            )
+        else:
+            text = f"the randomly initialised control {control} does not show the effect in any of {shared}."
+        sentences.append(f"{names.task(task)}: {text} {_zero_shot(rows, control, encoder)}".strip())
+    return sentences
+
+
+def _zero_shot(rows: pd.DataFrame, control: str, encoder: str) -> str:
+    trained = rows["source_only_on_target_mean"].mean()
+    untrained = rows["source_only_on_target_mean_control"].mean()
+    if pd.isna(trained) or pd.isna(untrained):
+        return ""
+    text = f"Zero-shot target score: {_points(trained)} for {encoder}, {_points(untrained)} for {control}"
+    if trained - untrained < RISE:
+        return f"{text}: no clear gain over an untrained encoder."
+    return f"{text}, a difference of {_points(trained - untrained)} points."

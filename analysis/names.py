@@ -1,0 +1,73 @@
+"""Names as people write them, for titles, legends and sentences.
+
+Results hold codes (``de``, ``pos``, ``las``). A code without an entry here is shown as it is, so
+a new language or task needs no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LANGUAGES = {
+    "ar": "Arabic",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "ru": "Russian",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+
+TASKS = {
+    "xnli": "Natural language inference",
+    "ner": "Named entities",
+    "pos": "Part-of-speech tags",
+    "parsing": "Dependency parsing",
+}
+
+METRICS = {"accuracy": "accuracy", "f1": "span F1", "las": "labelled attachment"}
+
+PRIMARY_METRICS = tuple(METRICS)
+
+
+def language(code: str) -> str:
+    """Return the English name of a language, or its code."""
+    return LANGUAGES.get(code, code)
+
+
+def pair(source: str, target: str) -> str:
+    """Return a language pair, such as "English → German"."""
+    return f"{language(source)} → {language(target)}"
+
+
+def task(code: str) -> str:
+    """Return what a task is called, or its code."""
+    return TASKS.get(code, code)
+
+
+def in_order(tasks: Iterable[str]) -> list[str]:
+    """Return tasks in the order that figures and tables have them: known ones first."""
+    known = list(TASKS)
+    return sorted(tasks, key=lambda code: (known.index(code) if code in TASKS else len(known), code))
+
+
+def metric(code: str) -> str:
+    """Return what a metric is called, or its code."""
+    return METRICS.get(code, code)
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 seed", "2 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def encoder(code: str) -> str:
+    """Return an encoder's name, saying so if it is a control."""
+    return f"{code} (control)" if is_control(code) else code
+
+
+def is_control(encoder: str) -> bool:
+    """Whether an encoder is a randomly initialised control, which its name says by "random"."""
+    return "random" in encoder.lower()

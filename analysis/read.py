@@ -1,0 +1,174 @@
+"""Reads the results of a sweep and checks that they can be put side by side.
+
+``surfaces/`` holds one row per (cell, scope, point, evaluation language, metric); kept here are
+the primary metric of each task on the source and on the target language. ``geometry/`` holds the
+norms and the angle. Which cells count is decided by ``sweeps/NAME/plan.json`` where there is one.
+
+Two columns are added. ``corner`` names the three models that were trained ("bilingual",
+"source-only", "target-only"; empty elsewhere). ``relative`` is the score divided by the bilingual
+model's score of the same cell, scope and evaluation language.
+
+Rows are joined on ``point``, the index into the grid, so all cells must share one grid.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.gaps import find_gaps, listing
+from analysis.names import PRIMARY_METRICS
+
+CELL = ["encoder", "task", "source", "target", "seed"]
+ROW = ["cell", "scope", "point", "eval_role"]
+FLAGS = ["on_src_line", "on_tgt_line", "on_plane"]
+SURFACE = [*CELL, *ROW, *FLAGS, "a_src", "a_tgt", "alpha", "metric", "value"]
+GEOMETRY = [*CELL, "cell", "part", "norm_ratio", "angle"]
+# 0 and 1 are exact as floats, so comparing with them is safe; other coordinates are never compared.
+CORNERS = {(0.0, 0.0): "bilingual", (1.0, 0.0): "source-only", (0.0, 1.0): "target-only"}
+
+
+class AnalysisError(Exception):
+    """The results cannot be analysed as asked; ``exit_code`` is what the command returns."""
+
+    exit_code = 2
+
+
+class NothingThereError(AnalysisError):
+    """There are no results to draw."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the figures draw: checked rows, and what is missing from them in words."""
+
+    surfaces: pd.DataFrame
+    geometry: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def encoders(self) -> list[str]:
+        """All encoders, so that each keeps its colour in every figure."""
+        return sorted(set(self.surfaces["encoder"]) | set(self.geometry["encoder"]))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cells that count: those of a plan, or all (``cells`` is None)."""
+
+    cells: frozenset[str] | None
+    note: str = ""
+    sweeps: tuple[str, ...] = ()
+
+
+def load(folder: Path, sweep: str | None = None) -> Results:
+    """Read the results under ``folder``.
+
+    Raises:
+        NothingThereError: neither surfaces nor geometry hold a row of the chosen cells.
+        AnalysisError: an unknown sweep, two cells for the same thing, cells of different grids.
+    """
+    selection = select(folder, sweep)
+    surfaces = _keep(_read(folder / "surfaces", SURFACE, metrics=PRIMARY_METRICS), selection)
+    geometry = _keep(_read(folder / "geometry", GEOMETRY), selection)
+    if surfaces.empty and geometry.empty:
+        raise NothingThereError(
+            f"{folder}: no results of {selection.note or 'any cell'}; expected Parquet files under "
+            f"{folder / 'surfaces'}. Run the sweep first, or pass the folder that it stores into."
+        )
+    _check_one_cell_each(pd.concat([surfaces[[*CELL, "cell"]], geometry[[*CELL, "cell"]]]), selection)
+    surfaces = _checked(surfaces[surfaces["eval_role"].isin(["source", "target"])])
+    notes = find_gaps(surfaces, geometry, selection.cells)
+    return Results(surfaces, geometry, ((selection.note,) if selection.note else ()) + tuple(notes))
+
+
+def split_by(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Yield each combination of values that occurs, in order, with its rows."""
+    for values, chosen in rows.groupby(list(columns), observed=True):
+        yield tuple(str(value) for value in values), chosen
+
+
+def select(folder: Path, sweep: str | None) -> Selection:
+    """Decide which cells count: the named sweep's, the only sweep's, or all."""
+    plans = {path.parent.name: path for path in sorted(folder.glob("sweeps/*/plan.json"))}
+    names = tuple(plans)
+    if sweep is None and len(plans) > 1:
+        note = f"cells of all sweeps together ({', '.join(names)}); --sweep NAME takes one"
+        return Selection(None, note, names)
+    if sweep is None and not plans:
+        return Selection(None)
+    name = names[0] if sweep is None else sweep
+    if name not in plans:
+        known = ", ".join(names) or "none"
+        raise AnalysisError(f"--sweep {name}: no plan at {folder / 'sweeps' / name}. Sweeps there: {known}.")
+    try:
+        cells = frozenset(json.loads(plans[name].read_text(encoding="utf-8"))["surfaces"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise AnalysisError(
+            f"{plans[name]}: expected a JSON object with a list 'surfaces' ({error!r})"
+        ) from error
+    return Selection(cells, f"cells of the sweep {name!r}", names)
+
+
+def _read(folder: Path, columns: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+    # The parts of a cell under way lie in a folder that starts with "_", which readers pass over.
+    names = (path.relative_to(folder).parts for path in folder.rglob("*.parquet"))
+    if all(any(part.startswith(("_", ".")) for part in name) for name in names):
+        return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
+    filters = [("metric", "in", list(metrics))] if metrics else None
+    frame = pd.read_parquet(str(folder), filters=filters)
+    absent = [column for column in columns if column not in frame.columns]
+    if absent:
+        raise AnalysisError(f"{folder}: columns missing: {', '.join(absent)}")
+    return frame[list(columns)].astype({"encoder": str, "task": str})
+
+
+def _keep(frame: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+    return frame if selection.cells is None else frame[frame["cell"].isin(selection.cells)]
+
+
+def _check_one_cell_each(rows: pd.DataFrame, selection: Selection) -> None:
+    """Two cells for the same thing differ in what made them (say, a learning rate): not one mean."""
+    cells = rows.drop_duplicates()
+    twice = cells[cells.duplicated(CELL, keep=False)].sort_values([*CELL, "cell"])
+    if twice.empty:
+        return
+    first = twice.iloc[0]
+    sweeps = ", ".join(selection.sweeps) or "none has left a plan here"
+    raise AnalysisError(
+        f"several cells for {first.encoder}, {first.task}, {first.source} → {first.target}, "
+        f"seed {first.seed}: {listing(list(twice['cell']))}. They come from different settings and "
+        f"cannot be averaged: pass --sweep NAME to take one sweep's (sweeps: {sweeps})."
+    )
+
+
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with ``corner`` and ``relative``, after checking that they fit."""
+    for task, metrics in frame.groupby("task")["metric"].unique().items():
+        if len(metrics) > 1:
+            raise AnalysisError(f"task {task}: several primary metrics: {', '.join(sorted(metrics))}")
+    twice = frame[frame.duplicated(ROW)]
+    if not twice.empty:
+        raise AnalysisError(f"two rows for one score in: {listing(sorted(twice['cell'].unique()))}")
+    coordinates = frame[["scope", "point", "a_src", "a_tgt"]].drop_duplicates()
+    if coordinates.duplicated(["scope", "point"]).any():
+        raise AnalysisError("cells of different grids: the same point has two positions. Pass --sweep NAME.")
+    corner = [CORNERS.get(position, "") for position in zip(frame["a_src"], frame["a_tgt"], strict=True)]
+    return _relative(frame.assign(corner=corner))
+
+
+def _relative(rows: pd.DataFrame) -> pd.DataFrame:
+    key = ["cell", "scope", "eval_role"]
+    bilingual = rows.loc[rows["corner"] == "bilingual", [*key, "value"]]
+    merged = rows.merge(bilingual.rename(columns={"value": "bilingual"}), on=key, how="left")
+    scores = merged["bilingual"].astype(float)
+    # A bilingual model that scores 0 gives no scale: no relative score rather than an infinite one.
+    relative = merged["value"].astype(float) / scores.where(scores > 0, np.nan)
+    return merged.drop(columns="bilingual").assign(relative=relative)

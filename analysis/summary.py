@@ -1,0 +1,89 @@
+"""One row of numbers per encoder, task and language pair, over seeds.
+
+Scores are fractions in [0, 1]; every quantity is measured in each cell and then given as mean and
+standard deviation over seeds (one seed has no deviation). The models are whole ones (scope "all").
+
+    {model}_on_{language}       score of the source-only, bilingual and target-only model
+    source_drop                 how far the source score falls below the source-only model's between
+                                alpha 0 and 1 of Eq. 1; ``_max`` is the worst seed
+    target_rise                 bilingual minus source-only model on the target language
+    target_linearity            R² of the straight line between the ends of the target's curve
+    zero_shot_variance_{lang}   variance over seeds of the source-only model's score
+    norm_ratio, angle           of the two directions (degrees)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from analysis.names import in_order
+from analysis.read import Results
+from analysis.statistics import Array, largest_drop, straightness
+
+KEY = ["encoder", "task", "source", "target"]
+MODELS = ("source-only", "bilingual", "target-only")
+ROLES = ("source", "target")
+SCORES = [f"{model.replace('-', '_')}_on_{role}" for role in ROLES for model in MODELS]
+MEASURES = [*SCORES, "source_drop", "target_rise", "target_linearity", "norm_ratio", "angle"]
+
+
+def summarise(results: Results) -> pd.DataFrame:
+    """Return the table described above, sorted by task, encoder and pair."""
+    rows = results.surfaces[results.surfaces["scope"] == "all"]
+    cells = _per_cell(rows, results.geometry)
+    groups = cells.groupby(KEY, observed=True)
+    table = pd.DataFrame({"seeds": groups["seed"].nunique()})
+    for name in MEASURES:
+        table[f"{name}_mean"] = groups[name].mean()
+        table[f"{name}_sd"] = groups[name].std(ddof=1)
+    table["source_drop_max"] = groups["source_drop"].max()
+    for role in ROLES:
+        table[f"zero_shot_variance_{role}"] = table[f"source_only_on_{role}_sd"] ** 2
+    on_source = table["zero_shot_variance_source"]
+    table["zero_shot_variance_ratio"] = table["zero_shot_variance_target"] / on_source.where(
+        on_source > 0, np.nan
+    )
+    ordered = table.reset_index()
+    place = {task: position for position, task in enumerate(in_order(set(ordered["task"])))}
+    return ordered.sort_values(
+        ["task", "encoder", "source", "target"], key=lambda c: c.map(place) if c.name == "task" else c
+    ).reset_index(drop=True)
+
+
+def _per_cell(rows: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell with every measure, NaN where the points for it are missing."""
+    cells = rows[["cell", *KEY, "seed"]].drop_duplicates().set_index("cell")
+    for role in ROLES:
+        for model in MODELS:
+            at = rows[(rows["corner"] == model) & (rows["eval_role"] == role)].set_index("cell")["value"]
+            cells[f"{model.replace('-', '_')}_on_{role}"] = at.astype(float).reindex(cells.index)
+    cells["target_rise"] = cells["bilingual_on_target"] - cells["source_only_on_target"]
+    curves = _between(rows)
+    cells["source_drop"] = _measure(curves, "source", lambda alphas, scores: largest_drop(scores)).reindex(
+        cells.index
+    )
+    cells["target_linearity"] = _measure(curves, "target", straightness).reindex(cells.index)
+    whole = geometry[geometry["part"] == "all"].set_index("cell")
+    for name in ("norm_ratio", "angle"):
+        cells[name] = whole[name].astype(float).reindex(cells.index)
+    return cells.reset_index()
+
+
+def _between(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of Eq. 1 from the source-only (alpha 0) to the bilingual model (alpha 1)."""
+    on_line = rows[rows["on_src_line"].astype(bool)]
+    return on_line[on_line["alpha"].astype(float).between(0.0, 1.0)]
+
+
+def _measure(curves: pd.DataFrame, role: str, measure: Callable[[Array, Array], float]) -> pd.Series[float]:
+    """Apply a measure to each cell's curve; a cell without both ends or with nothing between has none."""
+    measured: dict[str, float] = {}
+    for cell, curve in curves[curves["eval_role"] == role].groupby("cell"):
+        ordered = curve.sort_values("alpha")
+        if {"source-only", "bilingual"} <= set(ordered["corner"]) and len(ordered) > 2:
+            alphas = ordered["alpha"].to_numpy(dtype=np.float64)
+            measured[str(cell)] = measure(alphas, ordered["value"].to_numpy(dtype=np.float64))
+    return pd.Series(measured, dtype=float)

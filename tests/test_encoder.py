@@ -1,0 +1,203 @@
+"""Loading encoders from checkpoint folders, and running any family on packed batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import made_models as made
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, BertForMaskedLM
+
+from xltray.errors import EndpointError, MissingInputError
+from xltray.nn.encoder import build_encoder, encode, load_encoder, max_tokens
+from xltray.nn.packing import ATTENTION, Layout, Tokens, pack
+
+WORDPIECES = ("a", "the", "dog", "##s", "bark", "北", "京")
+PIECES = ("▁", "▁the", "▁dog", "s", "bark", "北京", "a", "t", "h", "e", "d", "o", "g")
+LENGTHS = [9, 4, 9, 2, 14]
+
+
+def tokenizer(family: str):
+    roberta = family in ("camembert", "roberta", "xlm-roberta")
+    return made.sentencepiece(PIECES) if roberta else made.wordpiece(WORDPIECES)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A complete checkpoint, for tests that break it."""
+    return made.save(tmp_path, made.encoder("bert"), tokenizer("bert"))
+
+
+def sequences(lengths=LENGTHS) -> list[Tokens]:
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randint(5, 50, (length,), generator=generator).tolist() for length in lengths]
+    return [Tokens(ids, [0] * len(ids)) for ids in drawn]
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", *made.PADDED_FAMILIES])
+def test_a_loaded_encoder_gives_what_one_forward_a_sentence_gives(tmp_path, family, layout):
+    made.save(tmp_path, made.encoder(family), tokenizer(family))
+    encoder = load_encoder(str(tmp_path))
+    plain = AutoModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    batch = pack(sequences(), layout=layout)
+    with torch.inference_mode():
+        found = made.unpacked(encode(encoder.model, batch), batch)
+        for sequence, hidden_LH in zip(sequences(), found, strict=True):
+            torch.testing.assert_close(hidden_LH, made.one_forward(plain, sequence), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", [*made.PACKED_FAMILIES, *made.PADDED_FAMILIES])
+def test_families_with_full_attention_run_packed(family):
+    packed = build_encoder(made.configuration(family)).config._attn_implementation == ATTENTION
+    assert packed == (family in made.PACKED_FAMILIES)
+
+
+def test_segments_reach_a_family_that_pads():
+    model = made.sharpened(build_encoder(made.configuration("deberta-v2", vocabulary=50)))
+    model.config.type_vocab_size = 2
+    config = made.configuration("deberta-v2")
+    config.type_vocab_size = 2
+    model = made.sharpened(build_encoder(config))
+    given = [Tokens([5, 6, 7, 8], [0, 0, 1, 1]), Tokens([9, 10], [0, 1])]
+    batch = pack(given, layout=Layout.RUNS)
+    with torch.inference_mode():
+        for sequence, hidden_LH in zip(given, made.unpacked(encode(model, batch), batch), strict=True):
+            torch.testing.assert_close(hidden_LH, made.one_forward(model, sequence), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_are_fp32_whatever_the_checkpoint_holds(tmp_path, dtype):
+    stored = made.encoder("bert").to(dtype)
+    made.save(tmp_path, stored, tokenizer("bert"))
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == str(dtype).removeprefix("torch.")
+    loaded = load_encoder(str(tmp_path)).model
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    for name, parameter in stored.named_parameters():
+        assert torch.equal(loaded.get_parameter(name), parameter.float())
+
+
+@pytest.mark.parametrize("family", made.PACKED_FAMILIES)
+def test_there_is_no_pooler(tmp_path, family):
+    with_pooler = AutoModel.from_config(made.configuration(family))
+    made.save(tmp_path, with_pooler, tokenizer(family))
+    names = {name for name, _ in with_pooler.named_parameters()}
+    loaded = {name for name, _ in load_encoder(str(tmp_path)).model.named_parameters()}
+    assert loaded == {name for name in names if "pooler" not in name}
+    assert loaded == {name for name, _ in build_encoder(made.configuration(family)).named_parameters()}
+    assert any("pooler" in name for name in names) == (family != "electra")
+
+
+def test_a_masked_language_model_without_pooler_is_complete(tmp_path):
+    stored = BertForMaskedLM(made.configuration("bert"))
+    made.save(tmp_path, stored, tokenizer("bert"))
+    loaded = load_encoder(str(tmp_path)).model
+    for name, parameter in stored.bert.named_parameters():
+        assert torch.equal(loaded.get_parameter(name), parameter)
+
+
+def test_missing_weights_are_refused(folder):
+    tensors = load_file(folder / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EndpointError, match=name):
+        load_encoder(str(folder))
+
+
+def remove(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def write(name: str, content: str):
+    return lambda folder: (folder / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(remove("config.json"), id="no configuration"),
+        pytest.param(remove("model.safetensors"), id="no weights"),
+        pytest.param(write("config.json", "{"), id="broken configuration"),
+        pytest.param(write("model.safetensors", "not tensors"), id="broken weights"),
+        pytest.param(write("tokenizer.json", "{"), id="broken tokenizer"),
+        pytest.param(lambda f: rewrite(f / "config.json", intermediate_size=20), id="other sizes"),
+        pytest.param(lambda f: rewrite(f / "config.json", model_type="unheard-of"), id="unknown family"),
+    ],
+)
+def test_a_broken_checkpoint_is_a_missing_input(folder, damage):
+    damage(folder)
+    with pytest.raises(MissingInputError, match=str(folder)) as caught:
+        load_encoder(str(folder))
+    assert caught.value.problems[0].advice
+
+
+def test_a_missing_folder_is_a_missing_input(tmp_path):
+    with pytest.raises(MissingInputError, match="nowhere") as caught:
+        load_encoder(str(tmp_path / "nowhere"))
+    assert "a folder with config.json" in caught.value.problems[0].expected
+
+
+def test_a_slow_tokenizer_is_refused(folder):
+    (folder / "tokenizer.json").unlink()
+    rewrite(folder / "tokenizer_config.json", tokenizer_class="CanineTokenizer")  # has no fast version
+    with pytest.raises(EndpointError, match="no fast tokenizer"):
+        load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "deberta-v2"])
+def test_a_checkpoint_without_tokenizer_is_refused(tmp_path, family):
+    # transformers makes up an empty one, for which every word is unknown.
+    made.save(tmp_path, made.encoder(family), None)
+    with pytest.raises(EndpointError, match="without vocabulary"):
+        load_encoder(str(tmp_path))
+
+
+def test_code_in_a_checkpoint_is_never_run(folder):
+    mark = folder / "ran"
+    (folder / "own.py").write_text(
+        f"import pathlib\npathlib.Path({str(mark)!r}).touch()\n"
+        "from transformers import BertConfig, BertModel\n"
+        "class OwnConfig(BertConfig):\n    model_type = 'own'\n"
+        "class OwnModel(BertModel):\n    config_class = OwnConfig\n"
+    )
+    auto = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    rewrite(folder / "config.json", model_type="own", auto_map=auto)
+    with pytest.raises(MissingInputError, match="custom code"):
+        load_encoder(str(folder))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(("family", "expected"), [("bert", 20), ("xlm-roberta", 18), ("distilbert", 20)])
+def test_the_longest_sequence_fits_the_position_table(family, expected):
+    model = made.encoder(family, positions=20)
+    assert max_tokens(model) == expected
+    twin = made.plain_twin(model)
+    longest = sequences([expected])
+    batch = pack(longest, layout=Layout.RUNS)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            encode(model, batch), made.one_forward(twin, longest[0]), atol=1e-5, rtol=0
+        )
+        with pytest.raises((IndexError, RuntimeError)):
+            encode(model, pack(sequences([expected + 1]), layout=Layout.RUNS))
+
+
+@pytest.mark.parametrize("prefix_space", [False, True])
+def test_a_byte_level_tokenizer_keeps_words_apart(tmp_path, prefix_space):
+    text = ["the dog", "a dog", "the cat"] * 5
+    made.save(
+        tmp_path, made.encoder("roberta", vocabulary=300), made.byte_level(text, prefix_space=prefix_space)
+    )
+    tokenizer = load_encoder(str(tmp_path)).tokenizer
+    ids = tokenizer(["the", "dog"], is_split_into_words=True)["input_ids"]
+    first, *_ = tokenizer.convert_ids_to_tokens(ids[1:])
+    assert first.startswith("Ġ")
+    assert tokenizer.decode(ids, skip_special_tokens=True).strip() == "the dog"

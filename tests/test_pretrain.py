@@ -1,0 +1,268 @@
+"""Encoders of our own: a tokenizer that comes out the same every time, and masked-word training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import PRETRAIN, Tiny, make_tiny, run_job
+from transformers import AutoModel, AutoTokenizer
+
+import xltray.pretrain as pretrain_module
+from xltray.corpora.toy import ToyCorpus
+from xltray.errors import CorpusError
+from xltray.plan import PretrainJob, load_job
+from xltray.pretrain import CLS, MASK, SEP, SPECIALS, mask_words, train_tokenizer
+from xltray.spec import DataSpec, PretrainSpec
+
+SPEC = PretrainSpec.model_validate(PRETRAIN)
+LANGUAGES = ("qaa", "qab", "qad")
+EASIER = {"vocabulary": 80, "languages": ["qaa"], "hidden_size": 32, "learning_rate": 1e-2}
+
+
+def texts() -> list[str]:
+    corpus = ToyCorpus(DataSpec())
+    return [text for language in LANGUAGES for text in corpus.text(language)][:1500]
+
+
+def folder(tiny: Tiny) -> Path:
+    return tiny.root / "encoders" / tiny.encoder().id
+
+
+def encoder_of(root: Path, **changes: object) -> Tiny:
+    """Pretrain with other settings."""
+    tiny = make_tiny(root, encoders={"small": {"pretrain": PRETRAIN | changes}})
+    run_job(tiny.encoder(), tiny.context)
+    return tiny
+
+
+# The tokenizer.
+
+
+def test_two_processes_give_every_piece_the_same_id() -> None:
+    program = (
+        "import json; from test_pretrain import SPEC, texts; from xltray.pretrain import train_tokenizer;"
+        "print(json.dumps(train_tokenizer(texts(), SPEC).get_vocab()))"
+    )
+    tests = str(Path(__file__).parent)
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join([tests, *sys.path])}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+    ).stdout
+    assert json.loads(printed) == train_tokenizer(texts(), SPEC).get_vocab()
+
+
+def test_the_order_of_the_text_does_not_matter() -> None:
+    vocabulary = train_tokenizer(texts(), SPEC).get_vocab()
+    assert train_tokenizer(texts()[::-1], SPEC).get_vocab() == vocabulary
+    assert len(vocabulary) == SPEC.vocabulary
+
+
+def test_pieces_are_numbered_in_order_after_the_specials() -> None:
+    vocabulary = train_tokenizer(texts(), SPEC).get_vocab()
+    pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
+    assert tuple(pieces[: len(SPECIALS)]) == SPECIALS
+    assert pieces[len(SPECIALS) :] == sorted(pieces[len(SPECIALS) :])
+    assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
+
+
+def test_the_tokenizer_is_cased_composes_accents_and_frames_sequences() -> None:
+    tokenizer = train_tokenizer(["Éa éa b a", "b a"] * 3, SPEC)
+    assert tokenizer("e\u0301a")["input_ids"] == tokenizer("éa")["input_ids"]
+    assert tokenizer("Éa")["input_ids"] != tokenizer("éa")["input_ids"]
+    a, b = tokenizer.convert_tokens_to_ids(["a", "b"])
+    assert tokenizer("a")["input_ids"] == [CLS, a, SEP]
+    pair = tokenizer("a", "b")
+    assert pair["input_ids"] == [CLS, a, SEP, b, SEP]
+    assert pair["token_type_ids"] == [0, 0, 0, 1, 1]
+    assert tokenizer.mask_token_id == MASK
+    assert tokenizer.model_max_length == SPEC.max_positions
+
+
+# What is stored.
+
+
+def test_plain_transformers_loads_what_is_stored(tiny: Tiny) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder(tiny))
+    model, report = AutoModel.from_pretrained(
+        folder(tiny), add_pooling_layer=False, output_loading_info=True
+    )
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert tokenizer.is_fast
+    assert (model.config.hidden_size, model.config.num_hidden_layers) == (16, 1)
+    assert model.config.intermediate_size == 64
+    text = next(ToyCorpus(tiny.context.data).text("qaa"))
+    ids = tokenizer(text, return_tensors="pt")
+    assert tokenizer.unk_token_id not in ids["input_ids"]
+    assert model(**ids).last_hidden_state.shape == (*ids["input_ids"].shape, 16)
+
+
+def test_done_says_how_it_went(tiny: Tiny) -> None:
+    done = tiny.done(tiny.encoder())
+    model = AutoModel.from_pretrained(folder(tiny), add_pooling_layer=False)
+    assert done["sentences"] == 3 * 4 * 40
+    assert done["vocabulary"] == model.config.vocab_size == 200
+    assert done["parameters"] == sum(p.numel() for p in model.parameters())
+    assert 0 < done["loss"] < 10
+    assert done["seconds"] > 0
+    assert done["provenance"]["torch"] == torch.__version__
+    assert {"config.json", "model.safetensors", "tokenizer.json", "spec.json"} <= set(done["files"])
+
+
+def test_the_job_is_stored_with_it(tiny: Tiny) -> None:
+    stored = load_job((folder(tiny) / "spec.json").read_text(encoding="utf-8"))
+    assert stored == tiny.encoder()
+    assert stored.id == tiny.encoder().id
+
+
+def test_training_shows_nothing_but_its_progress(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    encoder_of(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+# Training.
+
+
+def test_the_loss_falls_and_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[float] = []
+    train = pretrain_module._train
+
+    def observed(*arguments: object) -> Iterator[float]:
+        for loss in train(*arguments):  # type: ignore[arg-type]
+            losses.append(loss)
+            yield loss
+
+    monkeypatch.setattr(pretrain_module, "_train", observed)
+    tiny = make_tiny(tmp_path, encoders={"small": {"pretrain": PRETRAIN | EASIER | {"steps": 120}}})
+    progress = run_job(tiny.encoder(), tiny.context)
+    assert [tuple(p) for p in progress] == [(50, 120, "steps"), (100, 120, "steps")]
+    assert len(losses) == 120
+    assert sum(losses[-20:]) / 20 < sum(losses[:20]) / 20 - 0.2
+    assert tiny.done(tiny.encoder())["loss"] == pytest.approx(sum(losses[-100:]) / 100)
+
+
+def test_training_twice_gives_the_same_bytes(tiny: Tiny, tmp_path: Path) -> None:
+    again = tiny.moved(tmp_path)
+    torch.manual_seed(12345)  # what ran before in the process does not matter
+    run_job(again.encoder(), again.context)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (folder(again) / name).read_bytes() == (folder(tiny) / name).read_bytes(), name
+
+
+def test_another_seed_gives_other_weights_and_the_same_tokenizer(tiny: Tiny, tmp_path: Path) -> None:
+    other = encoder_of(tmp_path, seed=1)
+    for name, same in (("model.safetensors", False), ("tokenizer.json", True)):
+        assert ((folder(other) / name).read_bytes() == (folder(tiny) / name).read_bytes()) is same, name
+
+
+def test_the_control_has_the_tokenizer_and_the_weights_that_training_starts_from(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = encoder_of(tmp_path / "control", steps=0)
+    start: dict[str, torch.Tensor] = {}
+
+    def first_look(encoder: torch.nn.Module, *_: object) -> Iterator[float]:
+        start.update({name: value.clone() for name, value in encoder.state_dict().items()})
+        return iter(())
+
+    monkeypatch.setattr(pretrain_module, "_train", first_look)
+    encoder_of(tmp_path / "trained")
+    assert (folder(control) / "tokenizer.json").read_bytes() == (folder(tiny) / "tokenizer.json").read_bytes()
+    weights = AutoModel.from_pretrained(folder(control), add_pooling_layer=False).state_dict()
+    trained = AutoModel.from_pretrained(folder(tiny), add_pooling_layer=False).state_dict()
+    assert set(weights) == set(start)
+    assert all(torch.equal(weights[name], start[name]) for name in start)
+    assert not torch.equal(
+        weights["embeddings.word_embeddings.weight"], trained["embeddings.word_embeddings.weight"]
+    )
+    assert control.done(control.encoder())["loss"] is None
+    assert control.encoder().id != tiny.encoder().id
+
+
+# Text files.
+
+
+def test_text_files_are_read_beside_the_languages(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("zzyzzyx quux\n\n  quux zzyzzyx \n", encoding="utf-8")
+    changes = PRETRAIN | {"text": ["a.txt"], "languages": ["qaa"], "vocabulary": 2000}
+    tiny = make_tiny(
+        tmp_path / "store", data={"root": str(tmp_path)}, encoders={"small": {"pretrain": changes}}
+    )
+    run_job(tiny.encoder(), tiny.context)
+    assert tiny.done(tiny.encoder())["sentences"] == 4 * 40 + 2
+    assert set(tiny.encoder().text) == {"qaa", "a.txt"}
+    assert AutoTokenizer.from_pretrained(folder(tiny)).tokenize("quux zzyzzyx") == ["quux", "zzyzzyx"]
+
+
+def test_text_files_alone_will_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a b c\nc b a\n", encoding="utf-8")
+    changes = PRETRAIN | {"text": ["a.txt"], "languages": []}
+    tiny = make_tiny(
+        tmp_path / "store", data={"root": str(tmp_path)}, encoders={"small": {"pretrain": changes}}
+    )
+    run_job(tiny.encoder(), tiny.context)
+    done = tiny.done(tiny.encoder())
+    assert (done["sentences"], done["vocabulary"]) == (2, len(SPECIALS) + 3)
+
+
+def test_the_same_encoder_from_other_text_has_another_id(tmp_path: Path) -> None:
+    def job(content: str) -> PretrainJob:
+        (tmp_path / "a.txt").write_text(content, encoding="utf-8")
+        encoders = {"small": {"pretrain": PRETRAIN | {"text": ["a.txt"]}}}
+        return make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders=encoders).encoder()
+
+    assert job("a b\n").id == job("a b\n").id != job("b a\n").id
+
+
+def test_text_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a b c\n", encoding="utf-8")
+    encoders = {"small": {"pretrain": PRETRAIN | {"text": ["a.txt"], "languages": ["qaa"]}}}
+    tiny = make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders=encoders)
+    (tmp_path / "a.txt").write_text("other text\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"(?s)changed.*a\.txt.*start the sweep again"):
+        run_job(tiny.encoder(), tiny.context)
+    assert not tiny.store.exists("encoders")
+
+
+# Masks.
+
+
+def masked(ids: torch.Tensor, rate: float = 0.15, vocabulary: int = 1000) -> pretrain_module.Masked:
+    return mask_words(ids, rate, vocabulary, torch.Generator().manual_seed(3))
+
+
+def test_of_the_chosen_most_are_masked_some_replaced_some_kept() -> None:
+    vocabulary = 1000
+    ids = torch.randint(len(SPECIALS), vocabulary, (200_000,), generator=torch.Generator().manual_seed(0))
+    seen, chosen = masked(ids, 0.15, vocabulary)
+    assert float(chosen.float().mean()) == pytest.approx(0.15, abs=0.003)
+    assert torch.equal(seen[~chosen], ids[~chosen])
+    before, after = ids[chosen], seen[chosen]
+    replaced = after[(after != MASK) & (after != before)]
+    assert float((after == MASK).float().mean()) == pytest.approx(0.8, abs=0.01)
+    assert float((after == before).float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert len(replaced) / len(after) == pytest.approx(0.1, abs=0.01)
+    # Random tokens come from the whole vocabulary without the specials.
+    assert (int(replaced.min()), int(replaced.max())) == (len(SPECIALS), vocabulary - 1)
+
+
+def test_only_ordinary_tokens_are_chosen() -> None:
+    ids = torch.tensor([CLS, 7, 0, 1, SEP, 8, MASK, 9] * 500)
+    seen, chosen = masked(ids, 0.9)
+    assert bool(chosen[ids >= len(SPECIALS)].any())
+    assert not bool(chosen[ids < len(SPECIALS)].any())
+    assert torch.equal(seen[ids < len(SPECIALS)], ids[ids < len(SPECIALS)])
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-9])
+def test_at_least_one_token_is_chosen(rate: float) -> None:
+    chosen = masked(torch.tensor([CLS, 7, 8, SEP]), rate).chosen_T
+    assert int(chosen.sum()) == 1
+    assert bool(chosen[1:3].any())
