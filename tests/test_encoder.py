@@ -61,8 +61,6 @@ def test_families_with_full_attention_run_packed(family):
 
 
 def test_segments_reach_a_family_that_pads():
-    model = made.sharpened(build_encoder(made.configuration("deberta-v2", vocabulary=50)))
-    model.config.type_vocab_size = 2
     config = made.configuration("deberta-v2")
     config.type_vocab_size = 2
     model = made.sharpened(build_encoder(config))
@@ -198,6 +196,4 @@ def test_a_byte_level_tokenizer_keeps_words_apart(tmp_path, prefix_space):
     )
     tokenizer = load_encoder(str(tmp_path)).tokenizer
     ids = tokenizer(["the", "dog"], is_split_into_words=True)["input_ids"]
-    first, *_ = tokenizer.convert_ids_to_tokens(ids[1:])
-    assert first.startswith("Ġ")
-    assert tokenizer.decode(ids, skip_special_tokens=True).strip() == "the dog"
+    assert "".join(tokenizer.convert_ids_to_tokens(ids[1:-1])) == "ĠtheĠdog"

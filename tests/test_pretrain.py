@@ -72,8 +72,9 @@ def test_pieces_are_numbered_in_order_after_the_specials() -> None:
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
 
 
-def test_the_tokenizer_is_cased_composes_accents_and_frames_sequences() -> None:
-    tokenizer = train_tokenizer(["Éa éa b a", "b a"] * 3, SPEC)
+def test_the_tokenizer_is_cased_composes_accents_and_frames_sequences(tmp_path: Path) -> None:
+    train_tokenizer(["Éa éa b a", "b a"] * 3, SPEC).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert tokenizer("e\u0301a")["input_ids"] == tokenizer("éa")["input_ids"]
     assert tokenizer("Éa")["input_ids"] != tokenizer("éa")["input_ids"]
     a, b = tokenizer.convert_tokens_to_ids(["a", "b"])

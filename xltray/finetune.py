@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from xltray.endpoints import DevSet, build_model, load_dev_set, load_split, open_encoder
@@ -114,6 +115,8 @@ class _Run:
         epoch_steps = len(epoch_batches(trains, recipe.batch_size, torch.Generator()))
         total = epoch_steps * recipe.epochs
         validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
+        # A process runs many jobs, but accelerate keeps the settings of the first one for good.
+        AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = Accelerator(cpu=self.context.device == "cpu", mixed_precision=recipe.mixed_precision)
         optimizer = adamw(
             self.model.parameters(),
@@ -164,7 +167,7 @@ class _Run:
                 language: {metric: list(counts) for metric, counts in evaluation.counts.items()}
                 for language, evaluation in evaluations.items()
             }
-        if score >= self.gained_score + self.job.recipe.min_gain:
+        if score > self.gained_score and score >= self.gained_score + self.job.recipe.min_gain:
             self.gained_score, self.since_gain = score, 0
         else:
             self.since_gain += 1

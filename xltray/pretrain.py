@@ -98,7 +98,12 @@ def train_tokenizer(text: Sequence[str], spec: PretrainSpec) -> PreTrainedTokeni
     names = dict(
         zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True)
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=spec.max_positions, **names)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=spec.max_positions,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **names,
+    )
 
 
 def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
