@@ -121,6 +121,8 @@ def _configuration(spec: PretrainSpec, vocabulary: int) -> BertConfig:
         num_attention_heads=spec.heads,
         intermediate_size=4 * spec.hidden_size,
         max_position_embeddings=spec.max_positions,
+        hidden_dropout_prob=spec.dropout,
+        attention_probs_dropout_prob=spec.dropout,
         pad_token_id=PAD,
     )
 

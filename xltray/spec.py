@@ -131,6 +131,7 @@ class PretrainSpec(Spec):
     layers: PositiveInt = 4
     heads: PositiveInt = 4
     max_positions: PositiveInt = 512
+    dropout: Rate = Field(0.1, description="inside the encoder, in pretraining and in fine-tuning")
     max_length: PositiveInt = Field(128, description="subwords of a training sequence")
     steps: NonNegativeInt = Field(2000, description="0: a randomly initialised control")
     batch_size: PositiveInt = 64
