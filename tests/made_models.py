@@ -26,6 +26,9 @@ from transformers import (
 from xltray.nn.encoder import build_encoder
 from xltray.nn.packing import PackedBatch, Tokens
 
+# Models this small only lose by threads, and by a factor where other processes want the cores.
+torch.set_num_threads(1)
+
 PACKED_FAMILIES = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
 PADDED_FAMILIES = ("deberta-v2", "distilbert", "modernbert")
 BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -41,9 +44,13 @@ _FAMILIES = {
     # Relative positions and a convolution, as in the published models.
     "deberta-v2": (
         DebertaV2Config,
-        {"pad_token_id": 0, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "conv_kernel_size": 3},
+        {"pad_token_id": 0, "relative_attention": True, "pos_att_type": ["p2c", "c2p"],
+         "conv_kernel_size": 3},
     ),
-    "distilbert": (DistilBertConfig, {"pad_token_id": 0, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}),
+    "distilbert": (
+        DistilBertConfig,
+        {"pad_token_id": 0, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24},
+    ),
     # Alternating local attention over 4 tokens: shorter than the test's sentences.
     "modernbert": (
         ModernBertConfig,
@@ -116,7 +123,9 @@ def wordpiece(pieces: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), BERT_SPECIALS, strict=True)
+    names = zip(
+        ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), BERT_SPECIALS, strict=True
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **dict(names))
 
 

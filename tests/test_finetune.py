@@ -94,9 +94,7 @@ def test_one_language_keeps_every_sequence_once(size: int, batch_size: int, seed
 
 
 @given(st.lists(st.integers(1, 60), min_size=2, max_size=3), st.integers(1, 20), st.integers(0, 5))
-def test_bilingual_batches_are_full_and_of_one_language(
-    sizes: list[int], batch_size: int, seed: int
-) -> None:
+def test_bilingual_batches_are_full_and_of_one_language(sizes: list[int], batch_size: int, seed: int) -> None:
     batches = drawn(sizes, batch_size, seed)
     for language, size in enumerate(sizes):
         own = [batch for batch in batches if batch[0][0] == language]
@@ -213,7 +211,9 @@ def test_every_part_of_the_recipe_changes_the_weights(tiny: Tiny, tmp_path: Path
     for change in changes:
         job = with_recipe(tiny.endpoint(), **(ONE_VALIDATION | change))
         run_job(job, context)
-        found.add(torch.cat([tensor.flatten() for tensor in weights(context, job).values()]).numpy().tobytes())
+        found.add(
+            torch.cat([tensor.flatten() for tensor in weights(context, job).values()]).numpy().tobytes()
+        )
     assert len(found) == len(changes)
 
 
@@ -337,7 +337,7 @@ def test_history_and_done_agree(tiny: Tiny) -> None:
 def test_history_says_when_and_at_what_loss(tiny: Tiny) -> None:
     rows = [row for row in history(tiny, tiny.endpoint()) if row["metric"] == "accuracy"]
     assert [row["epoch"] for row in rows] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
-    assert rows[-1]["step"] == tiny.done(tiny.endpoint())["steps"] == 6 * rows[0]["step"]
+    assert rows[-1]["step"] == tiny.done(tiny.endpoint())["steps"] == 3 * 4
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] - 0.3
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert rows[-1]["value"] > rows[0]["value"] + 0.1, "it learns"

@@ -28,7 +28,9 @@ def test_a_tenth_of_the_steps_rises_and_the_rest_falls_to_zero():
 
 
 def test_a_longer_rise():
-    assert rates(10, 0.4) == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0.0])
+    assert rates(10, 0.4) == pytest.approx(
+        [0.25, 0.5, 0.75, 1.0, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0.0]
+    )
 
 
 def test_without_rise_it_only_falls():

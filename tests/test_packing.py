@@ -60,7 +60,10 @@ def test_gradients_are_those_of_one_forward_a_sentence(layout):
 def test_attention_is_dropped_out_in_training_alone(layout):
     model = made.encoder("bert")
     for module in model.modules():
-        if isinstance(module, torch.nn.Dropout) and module is not model.encoder.layer[0].attention.self.dropout:
+        if (
+            isinstance(module, torch.nn.Dropout)
+            and module is not model.encoder.layer[0].attention.self.dropout
+        ):
             module.p = 0.0
     batch = pack(sequences(), layout=layout)
     with torch.inference_mode():

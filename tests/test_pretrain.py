@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny import PRETRAIN, Tiny, make_tiny, run_job
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 import xltray.pretrain as pretrain_module
 from xltray.corpora.toy import ToyCorpus
@@ -91,9 +92,7 @@ def test_the_tokenizer_is_cased_composes_accents_and_frames_sequences(tmp_path: 
 
 def test_plain_transformers_loads_what_is_stored(tiny: Tiny) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder(tiny))
-    model, report = AutoModel.from_pretrained(
-        folder(tiny), add_pooling_layer=False, output_loading_info=True
-    )
+    model, report = AutoModel.from_pretrained(folder(tiny), add_pooling_layer=False, output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     assert tokenizer.is_fast
@@ -109,7 +108,7 @@ def test_done_says_how_it_went(tiny: Tiny) -> None:
     done = tiny.done(tiny.encoder())
     model = AutoModel.from_pretrained(folder(tiny), add_pooling_layer=False)
     assert done["sentences"] == 3 * 4 * 40
-    assert done["vocabulary"] == model.config.vocab_size == 200
+    assert done["vocabulary"] == model.config.vocab_size == 300
     assert done["parameters"] == sum(p.numel() for p in model.parameters())
     assert 0 < done["loss"] < 10
     assert done["seconds"] > 0
@@ -124,6 +123,7 @@ def test_the_job_is_stored_with_it(tiny: Tiny) -> None:
 
 
 def test_training_shows_nothing_but_its_progress(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    transformers_logging.enable_progress_bar()  # as in a new process
     encoder_of(tmp_path)
     assert capfd.readouterr() == ("", "")
 

@@ -36,14 +36,18 @@ def test_primary_metrics_are_the_papers():
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - set(RUNNABLE)))
 def test_a_planned_task_says_so(name):
-    with pytest.raises(XltrayError, match=f"'{name}' can be planned .*--dry-run.*Tasks that run: pos, parsing"):
+    with pytest.raises(
+        XltrayError, match=f"'{name}' can be planned .*--dry-run.*Tasks that run: pos, parsing"
+    ):
         get_task(name)
     assert corpus_name(name, DataSpec()) == {"xnli": "xnli", "ner": "wikiann"}[name]
 
 
 @pytest.mark.parametrize("look_up", [get_task, lambda name: corpus_name(name, DataSpec())])
 def test_an_unknown_task_gets_a_hint(look_up):
-    with pytest.raises(XltrayError, match=r"Unknown task 'parsin'.*Did you mean 'parsing'\?.*ner, parsing, pos"):
+    with pytest.raises(
+        XltrayError, match=r"Unknown task 'parsin'.*Did you mean 'parsing'\?.*ner, parsing, pos"
+    ):
         look_up("parsin")
 
 
@@ -72,7 +76,8 @@ def test_an_unknown_corpus_gets_a_hint():
     ],
 )
 def test_looking_up_names_loads_no_torch(code):
-    check = f"{code}\nimport sys\nprint([m for m in ('torch', 'transformers', 'ray', 'conllu') if m in sys.modules])"
+    heavy = ("torch", "transformers", "ray", "conllu")
+    check = f"{code}\nimport sys\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -174,7 +174,7 @@ def test_the_representing_piece_begins_its_word(ud_root, language, kind):
     sentences = real_sentences(ud_root, language)
     text = [" ".join(words) for words in sentences]
     if kind == "wordpiece":
-        tokenizer = train_tokenizer(text, PretrainSpec(vocabulary=1500))
+        tokenizer = train_tokenizer(text, PretrainSpec(languages=(language,), vocabulary=1500))
     else:
         tokenizer = made.trained_sentencepiece(text, 1500)
     seen = unknown = skipped = 0

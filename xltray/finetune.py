@@ -126,11 +126,12 @@ class _Run:
             weight_decay=recipe.weight_decay,
         )
         scheduler = warmup_then_linear(optimizer, steps=total, warmup=recipe.warmup)
-        model, optimizer = accelerator.prepare(self.model, optimizer)
+        # Not the model: it would then be validated in mixed precision too, unlike at a surface's corner.
+        optimizer = accelerator.prepare(optimizer)
         for epoch in range(recipe.epochs):
             losses: list[Tensor] = []
             for step, sequences in enumerate(epoch_batches(trains, recipe.batch_size, generator), 1):
-                losses.append(self._step(accelerator, model, optimizer, sequences))
+                losses.append(self._step(accelerator, optimizer, sequences))
                 scheduler.step()
                 self.steps += 1
                 if step in validate_after:
@@ -140,18 +141,16 @@ class _Run:
                     if self.since_gain >= recipe.patience:
                         return
 
-    def _step(
-        self, accelerator: Accelerator, model: EndpointModel, optimizer: Any, sequences: Sequence[Encoded]
-    ) -> Tensor:
-        model.train()
+    def _step(self, accelerator: Accelerator, optimizer: Any, sequences: Sequence[Encoded]) -> Tensor:
+        self.model.train()
         batch = self.task.collate(sequences, self.context.device, training=True)
         with accelerator.autocast():
-            loss: Loss = self.task.loss(model, batch)
+            loss: Loss = self.task.loss(self.model, batch)
             mean = loss.total / max(1, loss.decisions)
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(mean)
         if self.job.recipe.clip_norm is not None:
-            accelerator.clip_grad_norm_(model.parameters(), self.job.recipe.clip_norm)
+            accelerator.clip_grad_norm_(self.model.parameters(), self.job.recipe.clip_norm)
         optimizer.step()
         return mean.detach()
 

@@ -7,8 +7,9 @@ read, so that bad input is reported, all at once, before any work starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
@@ -16,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from xltray.corpora.base import Corpus
 from xltray.corpora.registry import CORPORA, open_corpus
-from xltray.corpora.text import identify_text
+from xltray.corpora.text import identify_text, text_sentences
 from xltray.errors import CorpusError, MissingInputError, Problem, XltrayError, did_you_mean
 from xltray.fingerprint import file_fingerprint, fingerprint
 from xltray.plan import DataId, FinetuneJob, Job, PretrainJob
@@ -49,9 +50,11 @@ class FileInputs:
 
     def checkpoint(self, encoder: EncoderSpec) -> str:
         """Return what names a checkpoint's content: id@revision, or a hash of its files."""
-        folder = Path(str(encoder.checkpoint)).expanduser()
+        checkpoint = str(encoder.checkpoint)
+        folder = Path(checkpoint).expanduser()
         if not folder.is_dir():
-            return f"{encoder.checkpoint}@{encoder.revision}"
+            self.missing += _absent_folder(checkpoint)
+            return f"{checkpoint}@{encoder.revision}"
         files = sorted({file for pattern in _CHECKPOINT_FILES for file in folder.glob(pattern)})
         return fingerprint({file.name: file_fingerprint(file) for file in files})
 
@@ -136,33 +139,48 @@ def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:
         XltrayError: for tasks that this version cannot run.
     """
     jobs = list(jobs)
+    _check_runnable(jobs)
+    broken: list[Problem] = []
+    missing: list[Problem] = []
+    for where, read in _readings(jobs, data):
+        try:
+            if not list(read()):
+                broken.append(Problem(where, "no sentence", "at least one"))
+        except CorpusError as error:
+            broken += error.problems
+        except MissingInputError as error:
+            missing += error.problems
+    encoders = [job.encoder for job in jobs if not isinstance(job, PretrainJob)]
+    checkpoints = {(ref.checkpoint, ref.revision) for ref in encoders if ref.checkpoint}
+    for checkpoint, revision in sorted(checkpoints, key=str):
+        missing += _checkpoint_problems(checkpoint, revision)
+    if missing:
+        also = " Some of the rest is broken." if broken else ""
+        raise MissingInputError(f"Something that the sweep reads is not there.{also}", [*missing, *broken])
+    if broken:
+        raise CorpusError("The sweep's data is broken.", broken)
+
+
+def _check_runnable(jobs: Iterable[Job]) -> None:
     unrunnable = {job.task for job in jobs if isinstance(job, FinetuneJob)} - set(RUNNABLE)
     if unrunnable:
         raise XltrayError(
             f"Tasks {', '.join(sorted(unrunnable))} can be planned (--dry-run) but not run by this version. "
             f"Tasks that run: {', '.join(RUNNABLE)}; choose them with tasks=[...]."
         )
-    broken: list[Problem] = []
-    missing: list[Problem] = []
+
+
+def _readings(jobs: Sequence[Job], data: DataSpec) -> Iterator[tuple[str, Callable[[], Iterable[object]]]]:
+    """Yield each split and text file: what to call it, and what reads all of it."""
     for corpus, language, role in sorted(_splits(jobs)):
-        try:
-            if not open_corpus(corpus, data).sentences(language, role):
-                broken.append(Problem(f"{corpus} {language} {role}", "no sentence", "at least one"))
-        except CorpusError as error:
-            broken += error.problems
-        except MissingInputError as error:
-            missing += error.problems
-    checkpoints = {
-        (str(job.encoder.checkpoint), job.encoder.revision)
-        for job in jobs
-        if isinstance(job, FinetuneJob) and job.encoder.checkpoint
-    }
-    for checkpoint, revision in sorted(checkpoints, key=str):
-        missing += _checkpoint_problems(checkpoint, revision)
-    if missing:
-        raise MissingInputError("Something that the sweep reads is not there.", missing)
-    if broken:
-        raise CorpusError("The sweep's data is broken.", broken)
+        yield f"{corpus} {language} {role}", partial(open_corpus(corpus, data).sentences, language, role)
+    for path in sorted({path for job in jobs if isinstance(job, PretrainJob) for path in job.encoder.text}):
+        # Read to its end, though none of it is kept: it may not fit into memory.
+        yield path, partial(_whole, partial(text_sentences, data, path))
+
+
+def _whole(stream: Callable[[], Iterable[object]]) -> Iterable[object]:
+    return deque(stream(), maxlen=1)
 
 
 def _splits(jobs: Iterable[Job]) -> set[tuple[str, str, Role]]:
@@ -173,17 +191,29 @@ def _splits(jobs: Iterable[Job]) -> set[tuple[str, str, Role]]:
                 splits |= {(job.corpus, language, "train"), (job.corpus, language, "dev")}
         elif isinstance(job, PretrainJob):
             splits |= {(job.encoder.corpus, language, "train") for language in job.encoder.languages}
+        else:
+            corpus = job.bilingual_endpoint.corpus
+            splits |= {(corpus, job.source, "dev"), (corpus, job.target, "dev")}
     return splits
 
 
+_CHECKPOINT = "a folder with config.json, or a model id of the hub"
+
+
+def _absent_folder(checkpoint: str) -> list[Problem]:
+    """Return what is wrong with a checkpoint that is meant as a path and is not a folder."""
+    if not checkpoint.startswith((".", "/", "~")):
+        return []
+    return [Problem(f"encoder checkpoint {checkpoint!r}", "no such folder", _CHECKPOINT, "Check the path.")]
+
+
 def _checkpoint_problems(checkpoint: str, revision: str | None) -> list[Problem]:
-    where = f"encoder checkpoint {checkpoint!r}"
-    expected = "a folder with config.json, or a model id of the hub"
+    where, expected = f"encoder checkpoint {checkpoint!r}", _CHECKPOINT
     if Path(checkpoint).expanduser().is_dir():
         found = (Path(checkpoint).expanduser() / "config.json").is_file()
         return [] if found else [Problem(where, "a folder without config.json", expected)]
-    if checkpoint.startswith((".", "/", "~")):
-        return [Problem(where, "no such folder", expected, "Check the path.")]
+    if absent := _absent_folder(checkpoint):
+        return absent
     try:
         hf_hub_download(checkpoint, "config.json", revision=revision)
     except LocalEntryNotFoundError:

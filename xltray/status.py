@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sweep", type=Path, help="the sweep file")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         sweep = load_sweep(options.sweep, options.overrides)
         store = Store(sweep.storage)
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(_table(sweep.name, jobs, states))
     for id_, message in failures.items():
         if states.get(id_) == "failed":
-            console.print(f"failed  {id_}: {str(message).strip().splitlines()[-1]}", markup=False)
+            first_line, *_ = str(message).strip().split("\n")
+            console.print(f"failed  {id_}: {first_line}")
     return 0
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from xltray.endpoints import DevSet, build_model, load_dev_set, open_encoder
 from xltray.errors import CornerMismatchError, EndpointError
 from xltray.finetune import device_name
+from xltray.fingerprint import fingerprint, short
 from xltray.grid import CORNERS, Point
 from xltray.job import JobContext, Progress
 from xltray.nn.encoder import Encoder
@@ -35,6 +36,7 @@ from xltray.results import (
     scores_of,
     surface_table,
 )
+from xltray.store import DONE
 
 
 class Chunk(NamedTuple):
@@ -112,12 +114,12 @@ class _Shared:
         self.context = context
         self.encoder: Encoder = open_encoder(job.encoder, context)
         self.model = FlatModel(build_model(job.bilingual_endpoint, self.encoder, context.device))
-        self._dev_sets: dict[tuple[str, str], DevSet] = {}
+        self._dev_sets: dict[tuple[str, str, int | None], DevSet] = {}
 
     def dev_set(self, job: SurfaceJob, language: str) -> DevSet:
         """Return a dev set, tokenised at its first use."""
         endpoint = job.bilingual_endpoint
-        key = (language, endpoint.data[language].dev)
+        key = (language, endpoint.data[language].dev, endpoint.max_dev)
         if key not in self._dev_sets:
             self._dev_sets[key] = load_dev_set(endpoint, language, self.encoder, self.context)
         return self._dev_sets[key]
@@ -133,7 +135,7 @@ def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> di
     weights = {}
     for corner, endpoint in job.endpoints.items():
         path = context.store.endpoint_path(endpoint.id)
-        initial[corner] = context.store.read_json(f"{path}/DONE.json")["initial_weights"]
+        initial[corner] = context.store.read_json(f"{path}/{DONE}")["initial_weights"]
         weights[corner] = model.load(context.store.local_directory(path) / "model.safetensors")
     if len(set(initial.values())) != 1:
         found = ", ".join(f"{job.endpoints[corner].id}: {hash_[:12]}" for corner, hash_ in initial.items())
@@ -155,19 +157,22 @@ def score_surface(
     """
     store = context.store
     origin = provenance(device=device_name(context.device))
-    if not store.exists(store.geometry_path(job)):
+    finished = store.exists(store.surface_path(job))
+    scores = [] if finished else _stored_parts(job, context)
+    # A geometry that stands alone may be of endpoints that were deleted and made again since.
+    if not (finished or scores) or not store.exists(store.geometry_path(job)):
         store.write_table(store.geometry_path(job), geometry_table(job, measure(job, context), origin))
-    if store.exists(store.surface_path(job)):
+    if finished:
         return
-    scores = _stored_parts(job, context)
     total = len(job.grid) * len(job.scopes)
     missing = missing_points(job, scores)
     yield Progress(total - len(missing), total, "points")
+    weights = _weights(job, context)
     pool.load(job)
     for chunk, new in pool.score(chunks(job, missing, points_per_chunk)):
         check_corners(job, context, new)
-        part = f"{store.parts_path(job)}/{chunk.scope}-{chunk.points[0]:05d}-{len(chunk.points)}.parquet"
-        store.write_table(part, surface_table(job, new, origin))
+        part = f"{weights}-{chunk.scope}-{chunk.points[0]:05d}-{len(chunk.points)}.parquet"
+        store.write_table(f"{store.parts_path(job)}/{part}", surface_table(job, new, origin))
         scores += new
         yield Progress(total - len(missing_points(job, scores)), total, "points")
     store.write_table(store.surface_path(job), surface_table(job, scores, origin))
@@ -201,7 +206,7 @@ def check_corners(job: SurfaceJob, context: JobContext, scores: Sequence[Score])
         # With encoder or head alone, only the bilingual corner is an endpoint.
         own = [s for s in scores if s.point == index and (s.scope == "all" or corner == "bilingual")]
         if own:
-            done = context.store.read_json(f"{context.store.endpoint_path(endpoint.id)}/DONE.json")
+            done = context.store.read_json(f"{context.store.endpoint_path(endpoint.id)}/{DONE}")
             _check_corner(job, corner, done, own)
 
 
@@ -259,13 +264,25 @@ def _geometry(part: str, places: Sequence[slice], weights: Mapping[str, Tensor])
     return Geometry(part, sum(place.stop - place.start for place in places), *norms, angle)
 
 
+def _weights(job: SurfaceJob, context: JobContext) -> str:
+    """Return what names the weights of the three endpoints; the same job may give others elsewhere."""
+    markers = [f"{context.store.endpoint_path(endpoint.id)}/{DONE}" for endpoint in job.endpoints.values()]
+    files = [context.store.read_json(marker)["files"] for marker in markers]
+    return short(fingerprint([file["model.safetensors"]["sha256"] for file in files]))
+
+
 def _stored_parts(job: SurfaceJob, context: JobContext) -> list[Score]:
-    """Return the scores of an earlier, unfinished run; a chunk may have been written twice."""
+    """Return the scores of an earlier, unfinished run; a chunk may have been written twice.
+
+    Parts of endpoints that have been deleted and made again since are left alone.
+    """
     folder = context.store.parts_path(job)
+    names = context.store.names(folder)
+    own = f"{_weights(job, context)}-" if names else ""
     found = {
         (score.scope, score.point, score.language, score.metric): score
-        for name in context.store.names(folder)
-        if name.endswith(".parquet")
+        for name in names
+        if name.startswith(own) and name.endswith(".parquet")
         for score in scores_of(context.store.read_table(f"{folder}/{name}"))
     }
     return list(found.values())

@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. seeds=[0,1] data.root=ud-2.7")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     options = parser.parse_intermixed_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    # Square brackets in a path are no markup.
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
         if options.dry_run:
@@ -144,12 +145,13 @@ def _report(
         console.print(f"  python -m analysis {sweep.storage}")
         return 0
     for id_, message in outcome.failed.items():
-        console.print(f"failed   {id_}: {message.strip().splitlines()[-1]}", markup=False)
+        first_line, *_ = message.strip().split("\n")
+        console.print(f"failed   {id_}: {first_line}")
     for id_, cause in outcome.skipped.items():
-        console.print(f"skipped  {id_}: needs {cause}", markup=False)
+        console.print(f"skipped  {id_}: needs {cause}")
     how = "Interrupted" if outcome.interrupted else "Not all jobs succeeded"
     console.print(f"{how}: {len(outcome.done)} of {len(needed)} jobs done, {left} left. To go on:")
-    console.print(f"  {command}", markup=False)
+    console.print(f"  {command}")
     if outcome.failed:
         console.print(f"Full messages: {path} in {sweep.storage}")
     return INTERRUPTED if outcome.interrupted else 1

@@ -1,0 +1,145 @@
+"""How far a sweep is, told from its store alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny import Tiny
+
+from xltray.plan import Job, SurfaceJob, parse_job
+from xltray.status import job_states, main
+from xltray.store import Store
+from xltray.sweep import _write_plan
+from xltray.sweepfile import dump_sweep
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def own(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """A finished sweep of this test's own, with its sweep file in the current folder."""
+    own = tiny.copied(tmp_path / "store")
+    _write_plan(own.store, own.plan)
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(dump_sweep(own.sweep), encoding="utf-8")
+    return own
+
+
+def told(capsys: pytest.CaptureFixture[str], *overrides: str) -> tuple[dict[str, list[int]], str]:
+    """Return the numbers of the table by kind of job (done, under way, failed, missing), and all of it."""
+    assert main(["tiny.yaml", *overrides]) == 0
+    printed = capsys.readouterr().out
+    rows = re.findall(r"(pretrain|finetune|surface)\s+│((?:\s+\d+ [│ ]?){4})", printed)
+    return {kind: [int(n) for n in re.findall(r"\d+", numbers)] for kind, numbers in rows}, printed
+
+
+def fail(own: Tiny, *jobs: Job) -> None:
+    failed = {job.id: "EndpointError: diverged [bold]\nTraceback ...\nthe end" for job in jobs}
+    own.store.write_json("sweeps/tiny/failures.json", {"failed": failed, "skipped": {}})
+
+
+def unfinish(own: Tiny, job: SurfaceJob) -> None:
+    part = own.store.read_table(own.store.surface_path(job))
+    own.store.write_table(f"{own.store.parts_path(job)}/x-all-00000-4.parquet", part)
+    own.store.delete(own.store.surface_path(job))
+
+
+def test_all_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers, printed = told(capsys)
+    assert numbers == {"pretrain": [1, 0, 0, 0], "finetune": [10, 0, 0, 0], "surface": [4, 0, 0, 0]}
+    assert "Sweep tiny" in printed
+    header = printed.splitlines()[2]
+    assert re.findall(r"done|under way|failed|missing", header) == ["done", "under way", "failed", "missing"]
+
+
+def test_every_state_is_counted(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    lost, failed = own.endpoint("pos", "qab"), own.endpoint("pos", "qad")
+    for job in (lost, failed):
+        own.store.delete(f"endpoints/{job.id}")
+    fail(own, failed)
+    unfinish(own, own.cell("pos", "qab"))
+    own.store.delete(own.store.geometry_path(own.cell("pos", "qad")))
+    numbers, printed = told(capsys)
+    assert numbers == {"pretrain": [1, 0, 0, 0], "finetune": [8, 0, 1, 1], "surface": [2, 1, 0, 1]}
+    assert f"failed  {failed.id}: EndpointError: diverged [bold]\n" in printed
+    assert "the end" not in printed
+
+
+def test_what_failed_earlier_and_is_there_now_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    fail(own, own.endpoint(), own.cell())
+    numbers, printed = told(capsys)
+    assert numbers["finetune"] == [10, 0, 0, 0]
+    assert "failed  " not in printed.split("└")[-1]
+
+
+def test_a_failed_surface_that_is_tried_again_is_under_way(own: Tiny) -> None:
+    job = own.cell()
+    unfinish(own, job)
+    states = job_states([job, own.endpoint()], own.store, {job.id: "EndpointError: earlier"})
+    assert states == {job.id: "under way", own.endpoint().id: "done"}
+
+
+def test_the_data_need_not_be_there(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    # The stored plan counts, not what the sweep file would now mean.
+    numbers, _ = told(capsys, "data.root=nowhere", "seeds=[0,1,2]")
+    assert numbers["finetune"] == [10, 0, 0, 0]
+
+
+def test_stored_jobs_are_the_plans(own: Tiny) -> None:
+    jobs = [parse_job(job) for job in own.store.read_json("sweeps/tiny/plan.json")["jobs"]]
+    assert {job.id: job for job in jobs} == dict(own.plan.jobs)
+
+
+def test_a_sweep_that_was_never_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content: dict[str, Any] = {
+        "tasks": ["pos"],
+        "pairs": {"qaa": ["qab"]},
+        "encoders": {"a": {"checkpoint": "x"}},
+    }
+    Path("new.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main(["new.yaml"]) == 2
+    assert "sweep 'new' is not in results/new: it has not been started" in capsys.readouterr().err
+    assert not Path("results").exists()
+
+
+def test_a_wrong_sweep_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text("tsaks: [pos]\n", encoding="utf-8")
+    assert main(["bad.yaml"]) == 2
+    assert "Did you mean 'tasks'" in capsys.readouterr().err
+
+
+def test_a_broken_plan_is_an_error_that_says_where(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    own.store.write_bytes("sweeps/tiny/plan.json", b"{")
+    assert main(["tiny.yaml"]) == 2
+    assert "sweeps/tiny/plan.json" in capsys.readouterr().err
+
+
+def test_it_needs_neither_ray_nor_torch(own: Tiny) -> None:
+    program = (
+        "import sys; from xltray.status import main; code = main(['tiny.yaml']);"
+        "heavy = [name for name in ('ray', 'torch', 'transformers') if name in sys.modules];"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Sweep tiny" in done.stdout
+    assert Store(own.store.uri).names("sweeps/tiny") == ["plan.json", "sweep.yaml"]
