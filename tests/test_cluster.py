@@ -101,7 +101,7 @@ def fake_surface(
 ) -> Iterator[Progress]:
     before = note(context.store, job.id)
     assert all(context.store.is_done(endpoint) for endpoint in job.endpoints.values())
-    pool.load(job)
+    assert pool.load(job) == "abacus"
     if job.task == "headless" and not before:
         os.kill(os.getpid(), signal.SIGKILL)
     points = tuple(range(len(job.grid)))
@@ -123,9 +123,10 @@ class FakeEvaluator:
         self.store = context.store
         self.job: SurfaceJob
 
-    def load(self, job: SurfaceJob) -> None:
+    def load(self, job: SurfaceJob) -> str:
         self.job = job
         note(self.store, f"load-{job.id}")
+        return "abacus"
 
     def score(self, chunk: Chunk) -> list[Score]:
         before = note(self.store, f"chunk-{chunk.points[0]}-{self.job.id}")
@@ -339,7 +340,7 @@ CHUNKS: Sequence[Chunk] = [Chunk("all", (first, first + 1)) for first in range(0
 @pytest.mark.parametrize(("task", "loads"), [("sound", 2), ("fragile", 3)])
 def test_every_chunk_is_scored_once_even_if_a_server_dies(store: Store, task: str, loads: int) -> None:
     job, pool = cell(task, "aa", "bb"), make_pool(store, 2)
-    pool.load(job)
+    assert pool.load(job) == "abacus"
     results = list(pool.score(CHUNKS))
     pool.close()
     assert Counter(chunk for chunk, _ in results) == Counter(CHUNKS)

@@ -31,7 +31,7 @@ def test_commands_exist():
     for path in re.findall(r"\bsweeps/[\w-]+\.(?:yaml|json)", README):
         assert (REPOSITORY / path).is_file(), path
     makefile = (REPOSITORY / "Makefile").read_text()
-    for target in re.findall(r"\bmake (\w+)", README):
+    for target in re.findall(r"(?:`|^ {4})make ([\w-]+)", README, flags=re.MULTILINE):
         assert f"\n{target}:" in makefile, target
 
 

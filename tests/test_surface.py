@@ -21,13 +21,14 @@ from xltray.corpora.base import Sentence
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.ud import DEPRELS, UPOS
 from xltray.errors import CornerMismatchError, EndpointError
+from xltray.evaluator import CellEvaluator, Chunk
 from xltray.grid import CORNERS
 from xltray.nn.biaffine import BiaffineParser
 from xltray.nn.trees import decode
 from xltray.plan import SurfaceJob
 from xltray.results import SURFACE_SCHEMA, Score
 from xltray.store import Store
-from xltray.surface import CellEvaluator, Chunk, LocalPool, PointPool, chunks, score_surface
+from xltray.surface import LocalPool, PointPool, chunks, score_surface
 
 SCOPES = ("all", "encoder", "head")
 METRICS = {"pos": {"accuracy"}, "parsing": {"las", "uas", "las_paper"}}
@@ -319,8 +320,8 @@ class CountingPool:
         self.fail_at = fail_at
         self.scored: list[tuple[str, int]] = []
 
-    def load(self, job: SurfaceJob) -> None:
-        self.pool.load(job)
+    def load(self, job: SurfaceJob) -> str:
+        return self.pool.load(job)
 
     def score(self, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Score]]]:
         for number, (chunk, scores) in enumerate(self.pool.score(chunks)):

@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from xltray.corpora.base import at_most
 from xltray.corpora.registry import open_corpus
-from xltray.errors import CorpusError, Problem
+from xltray.errors import CorpusError, EndpointError, Problem
+from xltray.fingerprint import fingerprint, short
 from xltray.job import JobContext
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
+from xltray.nn.flat import FlatModel
 from xltray.nn.model import EndpointModel, hidden_size, seed_of
-from xltray.plan import EncoderRef, FinetuneJob
+from xltray.plan import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.spec import Role
+from xltray.store import DONE
 from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
 
@@ -102,3 +106,31 @@ def check_unchanged(where: str, *, found: str, expected: str) -> None:
             "The files changed: start the sweep again.",
         )
         raise CorpusError("The data changed under a running sweep.", [problem])
+
+
+def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> dict[str, Tensor]:
+    """Load the three endpoints as flat vectors, by the names of the corners.
+
+    Raises:
+        EndpointError: if they did not start from identical weights, or cannot be used.
+    """
+    initial = {}
+    weights = {}
+    for corner, endpoint in job.endpoints.items():
+        path = context.store.endpoint_path(endpoint.id)
+        initial[corner] = context.store.read_json(f"{path}/{DONE}")["initial_weights"]
+        weights[corner] = model.load(context.store.local_directory(path) / "model.safetensors")
+    if len(set(initial.values())) != 1:
+        found = ", ".join(f"{job.endpoints[corner].id}: {hash_[:12]}" for corner, hash_ in initial.items())
+        raise EndpointError(
+            f"{job.id}: the three endpoints started from different weights ({found}); expected the same. "
+            "Delete these endpoints from the store and run the sweep again."
+        )
+    return weights
+
+
+def weights_id(job: SurfaceJob, context: JobContext) -> str:
+    """Return what names the weights of the three endpoints; the same job may give others elsewhere."""
+    markers = [f"{context.store.endpoint_path(endpoint.id)}/{DONE}" for endpoint in job.endpoints.values()]
+    files = [context.store.read_json(marker)["files"] for marker in markers]
+    return short(fingerprint([file["model.safetensors"]["sha256"] for file in files]))

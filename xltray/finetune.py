@@ -28,9 +28,10 @@ from torch import Tensor
 from xltray.endpoints import DevSet, build_model, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, EndpointError, Problem
 from xltray.job import JobContext, Progress
+from xltray.nn.device import device_name, set_threads
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
-from xltray.nn.optimisation import adamw, set_threads, warmup_then_linear
+from xltray.nn.optimisation import adamw, warmup_then_linear
 from xltray.plan import FinetuneJob
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.tasks.base import Encoded, EncodedSplit, Evaluation, Loss, Task
@@ -209,8 +210,3 @@ class _Run:
             (folder / "spec.json").write_text(self.job.model_dump_json(indent=1) + "\n", encoding="utf-8")
             pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / "history.parquet")
             self.context.store.publish_directory(folder, self.context.store.endpoint_path(self.job.id), done)
-
-
-def device_name(device: str) -> str:
-    """Return what a device is, for the records."""
-    return f"cuda: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else device

@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(path: Path, overrides: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", "xltray.sweep", str(path), *overrides])
+    # The interpreter as it was called: there may be no `python` on the path.
+    return shlex.join([sys.orig_argv[0], "-m", "xltray.sweep", str(path), *overrides])
 
 
 def _dry_run(sweep: SweepSpec, console: Console) -> int:

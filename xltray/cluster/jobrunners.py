@@ -16,17 +16,18 @@ from xltray.spec import DataSpec
 from xltray.store import Store
 
 if TYPE_CHECKING:
+    from xltray.evaluator import Chunk
     from xltray.results import Score
-    from xltray.surface import Chunk, PointPool
+    from xltray.surface import PointPool
 
 REAL = "xltray.cluster.jobrunners:real_runners"
 
 
 class Evaluator(Protocol):
-    """Scores points of one cell; ``xltray.surface.CellEvaluator``."""
+    """Scores points of one cell; ``xltray.evaluator.CellEvaluator``."""
 
-    def load(self, job: SurfaceJob) -> None:
-        """Hold the endpoints and dev sets of a cell."""
+    def load(self, job: SurfaceJob) -> str:
+        """Hold the endpoints and dev sets of a cell; returns the device that it is scored on."""
         ...
 
     def score(self, chunk: Chunk) -> list[Score]:
@@ -55,9 +56,10 @@ class JobRunners(NamedTuple):
 
 def real_runners() -> JobRunners:
     """Return what runs the jobs of a sweep."""
+    from xltray.evaluator import CellEvaluator
     from xltray.finetune import finetune
     from xltray.pretrain import pretrain
-    from xltray.surface import CellEvaluator, score_surface
+    from xltray.surface import score_surface
 
     return JobRunners(pretrain, finetune, score_surface, CellEvaluator)
 

@@ -23,8 +23,8 @@ from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.plan import SurfaceJob, load_job
 
 if TYPE_CHECKING:
+    from xltray.evaluator import Chunk
     from xltray.results import Score
-    from xltray.surface import Chunk
 
 ATTEMPTS = 3
 """So many servers may die of one chunk before the job gives up."""
@@ -47,11 +47,11 @@ class EndpointServer:
         """Return the process id; answering shows that the server is up."""
         return os.getpid()
 
-    def load(self, job: str) -> None:
-        """Hold the cell of a job, given as JSON."""
+    def load(self, job: str) -> str:
+        """Hold the cell of a job, given as JSON; returns the device that it is scored on."""
         cell = load_job(job)
         assert isinstance(cell, SurfaceJob)
-        self._evaluator.load(cell)
+        return self._evaluator.load(cell)
 
     def score(self, chunk: Chunk) -> list[Score]:
         """Score some points of the cell."""
@@ -95,8 +95,12 @@ class RayPool:
         self._servers: list[Any] = []
         self._cell: SurfaceJob | None = None
 
-    def load(self, job: SurfaceJob) -> None:
-        """Have all servers hold a cell; servers of an earlier cell serve on."""
+    def load(self, job: SurfaceJob) -> str:
+        """Have all servers hold a cell; servers of an earlier cell serve on.
+
+        Returns:
+            What the servers score on, for the records.
+        """
         self._cell = job
         # An idle server may have died since the last cell; asking shows it.
         for number, server in enumerate(self._servers):
@@ -107,7 +111,8 @@ class RayPool:
         while len(self._servers) < self._size:
             self._servers.append(self._start(len(self._servers)))
         self._await_start(self._servers)
-        _get([self._load(server) for server in self._servers])
+        devices = _get([self._load(server) for server in self._servers])
+        return ", ".join(sorted(set(devices)))
 
     def score(self, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Score]]]:
         """Yield each chunk once with its scores, in the order in which they are ready."""

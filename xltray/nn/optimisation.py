@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
@@ -34,8 +33,3 @@ def warmup_then_linear(optimizer: AdamW, *, steps: int, warmup: float) -> Lambda
         return max(0.0, (steps - step) / max(1, steps - rising))
 
     return LambdaLR(optimizer, factor)
-
-
-def set_threads(threads: int) -> None:
-    """Limit this process's CPU threads; more spinning threads than cores cost a factor of 4 to 12."""
-    torch.set_num_threads(threads)

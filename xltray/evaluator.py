@@ -1,0 +1,103 @@
+"""Score points of a cell on one device: the class behind every surface, usable without Ray.
+
+evaluator = CellEvaluator(JobContext(Store("results/x"), sweep.data))
+evaluator.load(job)                                       # a SurfaceJob of the plan
+evaluator.score_point(Point(Fraction(1, 2), Fraction(0)))
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from xltray.endpoints import DevSet, build_model, load_dev_set, load_endpoints, open_encoder
+from xltray.errors import EndpointError
+from xltray.grid import Point
+from xltray.job import JobContext
+from xltray.nn.device import device_name, set_threads
+from xltray.nn.encoder import Encoder
+from xltray.nn.flat import FlatModel, Interpolator
+from xltray.plan import SurfaceJob
+from xltray.results import Score
+
+
+class Chunk(NamedTuple):
+    """Some points of one scope, by index in the cell's grid."""
+
+    scope: str
+    points: tuple[int, ...]
+
+
+class CellEvaluator:
+    """Three endpoints and two dev sets on one device. What cells share is kept between them."""
+
+    def __init__(self, context: JobContext) -> None:
+        set_threads(context.threads)
+        self.context = context
+        self._shared: _Shared | None = None
+        self._interpolator: Interpolator | None = None
+
+    def load(self, job: SurfaceJob) -> str:
+        """Take up a cell: load its endpoints, and dev sets that are not there yet.
+
+        Returns:
+            The device that the cell is scored on, for the records.
+        """
+        key = (job.encoder.content, job.task, job.bilingual_endpoint.recipe, job.bilingual_endpoint.parser)
+        self._interpolator = None  # first free what the last cell needed
+        if self._shared is None or self._shared.key != key:
+            self._shared = None
+            self._shared = _Shared(key, job, self.context)
+        self.job = job
+        self.dev_sets = {
+            language: self._shared.dev_set(job, language) for language in (job.source, job.target)
+        }
+        endpoints = load_endpoints(job, self._shared.model, self.context)
+        self._interpolator = Interpolator(
+            self._shared.model,
+            bilingual_P=endpoints["bilingual"],
+            source_P=endpoints["source"],
+            target_P=endpoints["target"],
+        )
+        return device_name(self.context.device)
+
+    def score(self, chunk: Chunk) -> list[Score]:
+        """Score points on both languages."""
+        return [
+            score
+            for index in chunk.points
+            for score in self.score_point(self.job.grid.points[index], chunk.scope, index)
+        ]
+
+    def score_point(self, point: Point, scope: str = "all", index: int = -1) -> list[Score]:
+        """Score any point of the cell taken up, of the grid or not."""
+        if self._interpolator is None:
+            raise EndpointError("no cell has been loaded; call load first")
+        self._interpolator.set(point, scope)
+        model: Any = self._interpolator.model.model
+        scores = []
+        for language, dev_set in self.dev_sets.items():
+            evaluation = dev_set.score(model)
+            scores += [
+                Score(scope, index, language, metric, *counts, evaluation.loss, evaluation.examples)
+                for metric, counts in evaluation.counts.items()
+            ]
+        return scores
+
+
+class _Shared:
+    """Model structure, tokenizer and dev sets: the same for all cells of an encoder and a task."""
+
+    def __init__(self, key: object, job: SurfaceJob, context: JobContext) -> None:
+        self.key = key
+        self.context = context
+        self.encoder: Encoder = open_encoder(job.encoder, context)
+        self.model = FlatModel(build_model(job.bilingual_endpoint, self.encoder, context.device))
+        self._dev_sets: dict[tuple[str, str, int | None], DevSet] = {}
+
+    def dev_set(self, job: SurfaceJob, language: str) -> DevSet:
+        """Return a dev set, tokenised at its first use."""
+        endpoint = job.bilingual_endpoint
+        key = (language, endpoint.data[language].dev, endpoint.max_dev)
+        if key not in self._dev_sets:
+            self._dev_sets[key] = load_dev_set(endpoint, language, self.encoder, self.context)
+        return self._dev_sets[key]

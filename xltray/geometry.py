@@ -1,0 +1,58 @@
+"""Norms and angle of the directions from the bilingual to the two monolingual endpoints.
+
+The paper's appendix B: delta_src = theta_src - theta_bi and delta_tgt = theta_tgt - theta_bi, their
+L2 norms and the angle between them; here also for parts of the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from xltray.endpoints import build_model, load_endpoints, open_encoder
+from xltray.job import JobContext
+from xltray.nn.flat import FlatLayout, FlatModel
+from xltray.plan import SurfaceJob
+from xltray.results import Geometry
+
+
+def measure(job: SurfaceJob, context: JobContext) -> list[Geometry]:
+    """Return norms and angle of the two directions, over all parameters and over groups of them."""
+    encoder = open_encoder(job.encoder, context)
+    model = FlatModel(build_model(job.bilingual_endpoint, encoder, "cpu"))
+    weights = load_endpoints(job, model, context)
+    return [_geometry(part, places, weights) for part, places in parameter_groups(model.layout).items()]
+
+
+def parameter_groups(layout: FlatLayout) -> dict[str, list[slice]]:
+    """Group parameters: all, encoder, head, embeddings, and each layer of the encoder."""
+    groups: dict[str, list[slice]] = {"all": [], "encoder": [], "head": []}
+    for name, place in layout.slices():
+        parts = name.split(".")
+        layer = next((part for part in parts[:-1] if part.isdigit()), None)
+        names = ["all", parts[0]]
+        if parts[0] == "encoder":
+            names.append("embeddings" if "embeddings" in parts else f"layer.{layer}" if layer else "rest")
+        for group in names:
+            groups.setdefault(group, []).append(place)
+    return groups
+
+
+def _geometry(part: str, places: Sequence[slice], weights: Mapping[str, Tensor]) -> Geometry:
+    # In float64: the deltas are small against the weights, and there are many.
+    src_src = tgt_tgt = src_tgt = 0.0
+    for place in places:
+        bilingual_P = weights["bilingual"][place].double()
+        delta_src_P = weights["source"][place].double() - bilingual_P
+        delta_tgt_P = weights["target"][place].double() - bilingual_P
+        src_src += float(delta_src_P @ delta_src_P)
+        tgt_tgt += float(delta_tgt_P @ delta_tgt_P)
+        src_tgt += float(delta_src_P @ delta_tgt_P)
+    norms = (src_src**0.5, tgt_tgt**0.5)
+    angle = None
+    if norms[0] and norms[1]:
+        cosine = torch.tensor(src_tgt / (norms[0] * norms[1]), dtype=torch.float64).clamp(-1.0, 1.0)
+        angle = float(torch.rad2deg(torch.acos(cosine)))
+    return Geometry(part, sum(place.stop - place.start for place in places), *norms, angle)
