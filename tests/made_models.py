@@ -116,7 +116,9 @@ def wordpiece(pieces: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), BERT_SPECIALS, strict=True)
+    names = zip(
+        ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), BERT_SPECIALS, strict=True
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **dict(names))
 
 
@@ -155,7 +157,9 @@ def byte_level(text: Sequence[str], *, prefix_space: bool) -> PreTrainedTokenize
 
 def _roberta_like(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     names = zip(
         ("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"), ROBERTA_SPECIALS, strict=True

@@ -158,10 +158,10 @@ def plain_loop(job: FinetuneJob, context: JobContext) -> dict[str, Tensor]:
         rate = recipe.learning_rate * ((number + 1) / rising if number < rising else falling)
         optimizer.param_groups[0]["lr"] = rate
         batch = get_task("pos").collate(sequences, "cpu", training=True)
-        logits_WC = model.head(model(batch.packed)[batch.labels["word_W"]])
-        loss = F.cross_entropy(logits_WC, batch.labels["tag_W"], reduction="sum")
+        logits_WC = model.head(model(batch.packed)[batch.labels["place_W"]])
+        loss = F.cross_entropy(logits_WC, batch.labels["label_W"], reduction="sum")
         optimizer.zero_grad()
-        (loss / len(batch.labels["tag_W"])).backward()
+        (loss / len(batch.labels["label_W"])).backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         optimizer.step()

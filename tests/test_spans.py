@@ -60,7 +60,9 @@ def random_sentences(number: int, seed: int) -> tuple[list[list[str]], list[list
     for _ in range(number):
         gold = [dice.choice(LABELS) for _ in range(dice.randint(1, 12))]
         few = dice.random() < 0.5
-        predictions.append([dice.choice(LABELS) if dice.random() < (0.1 if few else 1) else tag for tag in gold])
+        predictions.append(
+            [dice.choice(LABELS) if dice.random() < (0.1 if few else 1) else tag for tag in gold]
+        )
         golds.append(gold if dice.random() < 0.5 else repaired(gold))
     return predictions, golds
 
@@ -112,7 +114,8 @@ def test_no_words():
 
 def test_ten_thousand_sentences_as_seqeval():
     predicted, gold = random_sentences(10_000, seed=0)
-    assert count_by_seqeval(predicted, gold) == (found := count(predicted, gold))
+    found = count(predicted, gold)
+    assert found == count_by_seqeval(predicted, gold)
     assert Counts(*found).value == pytest.approx(f1_score(gold, predicted), abs=1e-10)
     correct, predictions, golds = found
     assert 0 < correct < min(predictions, golds)
