@@ -14,14 +14,14 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from xltray.corpora.base import Corpus
-from xltray.corpora.registry import CORPORA, open_corpus
+from xltray.corpora.base import READERS, Corpus, Kind
+from xltray.corpora.registry import CORPORA, lacks, offers, open_corpus, text_kind
 from xltray.corpora.text import identify_text
-from xltray.errors import CorpusError, MissingInputError, Problem, XltrayError, did_you_mean
+from xltray.errors import CorpusError, MissingInputError, Problem, did_you_mean
 from xltray.fingerprint import file_fingerprint, fingerprint
 from xltray.plan import DataId, FinetuneJob, Job, PretrainJob
 from xltray.spec import DataSpec, EncoderSpec, Role, SweepSpec
-from xltray.tasks.registry import RUNNABLE, TASKS, corpus_name
+from xltray.tasks.registry import TASKS, corpus_name, example_kind
 
 # Stands for content that is not there, where only counts are asked for (dry run).
 UNKNOWN = DataId("unknown", 0)
@@ -105,8 +105,13 @@ def check_names(sweep: SweepSpec) -> list[Problem]:
         )
         if name not in CORPORA
     ]
-    corpora = dict.fromkeys(corpus_name(task, sweep.data) for task in sweep.tasks if task in TASKS)
-    for name in corpora:
+    corpora = {task: corpus_name(task, sweep.data) for task in sweep.tasks if task in TASKS}
+    problems += [
+        lacks(name, example_kind(task), f"data.corpora.{task}")
+        for task, name in corpora.items()
+        if name in CORPORA and not offers(name, example_kind(task))
+    ]
+    for name in dict.fromkeys(corpora.values()):
         problems += _unknown_languages(name, "pairs", sweep.languages(), sweep.data)
     for where, spec in pretrained.items():
         problems += _unknown_languages(spec.corpus, f"{where}.languages", spec.languages, sweep.data)
@@ -133,21 +138,14 @@ def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:
     Raises:
         CorpusError: with every problem of every file.
         MissingInputError: for files or checkpoints that are not there.
-        XltrayError: for tasks that this version cannot run.
     """
     jobs = list(jobs)
-    unrunnable = {job.task for job in jobs if isinstance(job, FinetuneJob)} - set(RUNNABLE)
-    if unrunnable:
-        raise XltrayError(
-            f"Tasks {', '.join(sorted(unrunnable))} can be planned (--dry-run) but not run by this version. "
-            f"Tasks that run: {', '.join(RUNNABLE)}; choose them with tasks=[...]."
-        )
     broken: list[Problem] = []
     missing: list[Problem] = []
-    for corpus, language, role in sorted(_splits(jobs)):
+    for corpus, kind, language, role in _splits(jobs):
         try:
-            if not open_corpus(corpus, data).sentences(language, role):
-                broken.append(Problem(f"{corpus} {language} {role}", "no sentence", "at least one"))
+            if not open_corpus(corpus, data).examples(kind, language, role):
+                broken.append(Problem(f"{corpus} {language} {role}", "no example", "at least one"))
         except CorpusError as error:
             broken += error.problems
         except MissingInputError as error:
@@ -165,15 +163,18 @@ def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:
         raise CorpusError("The sweep's data is broken.", broken)
 
 
-def _splits(jobs: Iterable[Job]) -> set[tuple[str, str, Role]]:
-    splits: set[tuple[str, str, Role]] = set()
+def _splits(jobs: Iterable[Job]) -> list[tuple[str, Kind, str, Role]]:
+    """Return corpus, kind, language and role of all examples that jobs read."""
+    splits: set[tuple[str, Kind, str, Role]] = set()
     for job in jobs:
         if isinstance(job, FinetuneJob):
+            kind = example_kind(job.task)
             for language in job.languages:
-                splits |= {(job.corpus, language, "train"), (job.corpus, language, "dev")}
+                splits |= {(job.corpus, kind, language, "train"), (job.corpus, kind, language, "dev")}
         elif isinstance(job, PretrainJob):
-            splits |= {(job.encoder.corpus, language, "train") for language in job.encoder.languages}
-    return splits
+            corpus = job.encoder.corpus
+            splits |= {(corpus, text_kind(corpus), language, "train") for language in job.encoder.languages}
+    return sorted(splits, key=lambda split: (split[0], READERS[split[1]], *split[2:]))
 
 
 def _checkpoint_problems(checkpoint: str, revision: str | None) -> list[Problem]:
