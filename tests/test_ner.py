@@ -17,20 +17,21 @@ from torch import nn
 
 from xltray.corpora.base import Entities
 from xltray.corpora.toy import ToyCorpus
+from xltray.corpora.wikiann import TAGS
 from xltray.nn.encoder import build_encoder
 from xltray.nn.model import EndpointModel
 from xltray.spec import Role
 from xltray.tasks.base import EncodedSplit, Evaluation
-from xltray.tasks.ner import NER_LABELS, NerTask
+from xltray.tasks.ner import NerTask
 
 TASK = NerTask()
 # zero width joiner, left-to-right mark: BERT's normaliser removes both
 NO_PIECE = "\u200d\u200e"
 # A word for each tag, the tag in small letters: "bper" is predicted to be B-PER by ``Told``.
-WORDS = {label: label.lower().replace("-", "") for label in NER_LABELS}
+WORDS = {label: label.lower().replace("-", "") for label in TAGS}
 TOKENIZER = made.wordpiece([*WORDS.values(), "##x"])
 FIRST_ID = len(made.BERT_SPECIALS)
-TOLD = Told({FIRST_ID + number: number for number in range(len(NER_LABELS))}, len(NER_LABELS))
+TOLD = Told({FIRST_ID + number: number for number in range(len(TAGS))}, len(TAGS))
 
 Tags = Sequence[str]
 
@@ -58,10 +59,8 @@ def random_examples(
     number: int, seed: int, longest: int = 30
 ) -> tuple[list[Tags], list[Tags], list[Entities]]:
     dice = random.Random(seed)
-    golds = [[dice.choice(NER_LABELS) for _ in range(dice.randint(1, longest))] for _ in range(number)]
-    predictions = [
-        [dice.choice(NER_LABELS) if dice.random() < 0.3 else tag for tag in gold] for gold in golds
-    ]
+    golds = [[dice.choice(TAGS) for _ in range(dice.randint(1, longest))] for _ in range(number)]
+    predictions = [[dice.choice(TAGS) if dice.random() < 0.3 else tag for tag in gold] for gold in golds]
     examples = [example(p, g, pieces=dice.randint(1, 3)) for p, g in zip(predictions, golds, strict=True)]
     return predictions, golds, examples
 
@@ -136,7 +135,7 @@ def test_every_word_is_scored_once():
     split = encode(examples, max_length=SMALL)
     places = [index for sequence in split.sequences for index in sequence.labels["index"]]
     assert sorted(places) == list(range(sum(map(len, gold))))
-    flat = [NER_LABELS.index(tag) for tags in gold for tag in tags]
+    flat = [TAGS.index(tag) for tags in gold for tag in tags]
     for sequence in split.sequences:
         assert [flat[index] for index in sequence.labels["index"]] == sequence.labels["label"]
 

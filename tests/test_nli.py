@@ -18,12 +18,13 @@ from transformers import PreTrainedTokenizerFast
 
 from xltray.corpora.base import Pair
 from xltray.corpora.toy import ToyCorpus
+from xltray.corpora.xnli import LABELS
 from xltray.nn.encoder import build_encoder
 from xltray.nn.model import EndpointModel
 from xltray.spec import Role
 from xltray.tasks import nli
 from xltray.tasks.base import EncodedSplit
-from xltray.tasks.nli import NLI_LABELS, NliTask
+from xltray.tasks.nli import NliTask
 
 TASK = NliTask()
 LETTERS = "abcdefgh"
@@ -60,7 +61,7 @@ def random_pairs(number: int, seed: int = 0, longest: int = 9) -> list[Pair]:
     def text() -> list[str]:
         return dice.choices(LETTERS, k=dice.randint(1, longest))
 
-    return [pair("".join(text()), "".join(text()), dice.choice(NLI_LABELS)) for _ in range(number)]
+    return [pair("".join(text()), "".join(text()), dice.choice(LABELS)) for _ in range(number)]
 
 
 def endpoint(family: str) -> EndpointModel:
@@ -141,7 +142,7 @@ def test_pairs_are_tokenised_some_at_a_time(monkeypatch):
     assert encode(pairs) == whole
     assert whole.examples == 23
     assert [sequence.labels["label"] for sequence in whole.sequences] == [
-        [NLI_LABELS.index(p.label)] for p in pairs
+        [LABELS.index(p.label)] for p in pairs
     ]
 
 
@@ -163,7 +164,7 @@ def test_accuracy_is_scikit_learns(family):
     with torch.no_grad():  # all three labels are to be predicted
         model.head.bias -= lone_logits(model, pairs, tokenizer).mean(0)
     expected = lone_logits(model, pairs, tokenizer)
-    gold = torch.tensor([NLI_LABELS.index(p.label) for p in pairs])
+    gold = torch.tensor([LABELS.index(p.label) for p in pairs])
     evaluation = score(TASK, model.train(), encode(pairs, tokenizer))
     found = evaluation.counts["accuracy"]
     assert found.value == pytest.approx(accuracy_score(gold, expected.argmax(1)))
@@ -202,7 +203,7 @@ def test_the_training_loss_is_a_sum_over_pairs():
     model, pairs = endpoint("bert"), random_pairs(12)
     batch = TASK.collate(encode(pairs).sequences, "cpu", training=True)
     loss = TASK.loss(model, batch)
-    gold = torch.tensor([NLI_LABELS.index(p.label) for p in pairs])
+    gold = torch.tensor([LABELS.index(p.label) for p in pairs])
     expected = F.cross_entropy(lone_logits(model, pairs, BERT), gold, reduction="sum")
     assert loss.decisions == 12
     torch.testing.assert_close(loss.total, expected, atol=1e-4, rtol=0)
@@ -211,7 +212,7 @@ def test_the_training_loss_is_a_sum_over_pairs():
 def test_it_learns_what_takes_both_texts():
     # The same letter: entailment; a neighbour: neutral; else contradiction.
     pairs = [
-        pair(one, other, NLI_LABELS[min(abs(ord(one) - ord(other)), 2)])
+        pair(one, other, LABELS[min(abs(ord(one) - ord(other)), 2)])
         for one in LETTERS[:5]
         for other in LETTERS[:5]
     ]
@@ -229,8 +230,8 @@ def toy_pairs(corpus: ToyCorpus, language: str, role: Role) -> list[Pair]:
     """The only word of a hypothesis says how the two relate."""
     words = sorted({word for s in corpus.sentences("qaa", "dev") for word in s.words})[:3]
     return [
-        Pair(sentence.text, words[NLI_LABELS.index(label)], label, sentence.where)
-        for sentence, label in zip(corpus.sentences(language, role), cycle(NLI_LABELS), strict=False)
+        Pair(sentence.text, words[LABELS.index(label)], label, sentence.where)
+        for sentence, label in zip(corpus.sentences(language, role), cycle(LABELS), strict=False)
     ]
 
 

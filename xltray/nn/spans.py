@@ -1,6 +1,7 @@
 """Entity spans of tag sequences, counted on the device without a loop over words.
 
-Tags are numbers: 0 is O; type k (from 0) has B at 2k + 1 and I at 2k + 2, the order of ``bio_labels``.
+Tags are numbers, in the order O, B-PER, I-PER, B-ORG, I-ORG and so on: type k (from 0) has B at 2k + 1
+and I at 2k + 2.
 Sentences lie one after the other in one row, with a number for each word's sentence.
 
 An I continues a span if the word before it, in the same sentence, has a tag of the same type; every
@@ -13,7 +14,6 @@ Shapes: N words of all sentences.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,11 +29,6 @@ class _Spans(NamedTuple):
     begins_N: Tensor
     ends_N: Tensor
     begin_N: Tensor
-
-
-def bio_labels(types: Sequence[str]) -> tuple[str, ...]:
-    """Return the tags of entity types, in the order that their numbers stand for."""
-    return ("O", *(f"{place}-{type_}" for type_ in types for place in "BI"))
 
 
 def count_spans(predicted_N: Tensor, gold_N: Tensor, sentence_N: Tensor) -> Tensor:

@@ -14,14 +14,12 @@ import torch
 import torch.nn.functional as F
 
 from xltray.corpora.base import Corpus, Entities
+from xltray.corpora.wikiann import TAGS
 from xltray.nn.model import EndpointModel
-from xltray.nn.spans import OUTSIDE, bio_labels, count_spans
+from xltray.nn.spans import OUTSIDE, count_spans
 from xltray.spec import Role
 from xltray.tasks.base import Batch, Counts, EncodedSplit, Evaluation
 from xltray.tasks.tagging import TaggingTask
-
-NER_LABELS = bio_labels(("PER", "ORG", "LOC"))
-"""O, then B and I of people, organisations and places: WikiANN's own order."""
 
 
 class NerTask(TaggingTask):
@@ -33,8 +31,8 @@ class NerTask(TaggingTask):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The seven tags."""
-        return NER_LABELS
+        """The seven tags, in the order that spans are counted by."""
+        return TAGS
 
     def read(self, corpus: Corpus, language: str, role: Role) -> list[Entities]:
         """Read sentences with entities."""

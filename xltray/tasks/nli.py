@@ -15,13 +15,12 @@ from typing import Any, ClassVar
 from transformers import PreTrainedTokenizerFast
 
 from xltray.corpora.base import Corpus, Pair
+from xltray.corpora.xnli import LABELS
 from xltray.nn.packing import Tokens
 from xltray.spec import Role
 from xltray.tasks.base import Encoded, EncodedSplit
 from xltray.tasks.labelling import LabellingTask
 
-NLI_LABELS = ("entailment", "neutral", "contradiction")
-"""XNLI's own order."""
 TOKENISED_AT_ONCE = 10_000
 """Pairs; the tokenizer's own records of the 392,702 training pairs would take gigabytes."""
 
@@ -36,7 +35,7 @@ class NliTask(LabellingTask):
     @property
     def labels(self) -> tuple[str, ...]:
         """The three relations."""
-        return NLI_LABELS
+        return LABELS
 
     def read(self, corpus: Corpus, language: str, role: Role) -> list[Pair]:
         """Read pairs."""
