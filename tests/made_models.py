@@ -164,7 +164,9 @@ def byte_level(text: Sequence[str], *, prefix_space: bool) -> PreTrainedTokenize
 
 def _roberta_like(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     names = zip(
         ("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"), ROBERTA_SPECIALS, strict=True

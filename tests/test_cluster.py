@@ -27,9 +27,10 @@ from xltray.cluster.jobrunners import JobRunners
 from xltray.cluster.run import RunOutcome, run_plan
 from xltray.cluster.server import EndpointServer, RayPool
 from xltray.cluster.session import ClusterError, worker_environment
+from xltray.context import JobContext, Progress
 from xltray.errors import CornerMismatchError
-from xltray.job import JobContext, Progress
-from xltray.plan import EncoderRef, FinetuneJob, Job, LanguageData, Plan, PretrainJob, SurfaceJob
+from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob, SurfaceJob
+from xltray.plan import Plan
 from xltray.results import Score
 from xltray.spec import DataSpec, EncoderSpec, FinetuneSpec, PretrainSpec, RuntimeSpec, SweepSpec
 from xltray.store import Store

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_hub import dev_tsv, entities_table, put, train_tsv, write_table
 
 from xltray.data import check, main
 from xltray.sweepfile import load_sweep
@@ -73,8 +74,9 @@ def test_all_good(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(sweep)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert rows(out)[-1] == ["text", "-", "train", "raw.txt", "2", "-", "4", "-", "ok"]
+    assert rows(out)[-1] == ["text", "-", "train", "raw.txt", "-", "2", "-", "4", "-", "ok"]
     assert f"{Path('UD_Hindi-PUD', 'x-ud-dev.conllu')}" in out
+    assert "ud hi dev, UPOS: NOUN 3, VERB 3\nud hi dev, relation: acl 3, root 3\n" in out
 
 
 def test_missing(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,12 +112,97 @@ def test_the_papers_counts(ud_root: Path, tmp_path: Path, capsys: pytest.Capture
         tmp_path, pairs={"vi": ["zh"]}, data={"root": str(ud_root), "treebanks": {"zh": {"train": "dev"}}}
     )
     assert main(["check", str(path), "encoders.small.pretrain={languages: [vi]}"]) == 0
-    assert [(r[1], r[2], r[4], r[5], r[7], r[8]) for r in rows(capsys.readouterr().out)] == [
-        ("vi", "train", "1400", "1400", "LICENSE.txt", "ok"),
-        ("vi", "dev", "800", "800", "LICENSE.txt", "ok"),
-        ("zh", "train", "500", "500", "LICENSE.txt", "ok"),
-        ("zh", "dev", "500", "500", "LICENSE.txt", "ok"),
+    assert [(*r[1:3], *r[4:7], *r[8:]) for r in rows(capsys.readouterr().out)] == [
+        ("vi", "train", "UD release", "1400", "1400", "LICENSE.txt", "ok"),
+        ("vi", "dev", "UD release", "800", "800", "LICENSE.txt", "ok"),
+        ("zh", "train", "UD release", "500", "500", "LICENSE.txt", "ok"),
+        ("zh", "dev", "UD release", "500", "500", "LICENSE.txt", "ok"),
     ]
+
+
+PAIRS = [("a", "b", "neutral"), ("a", "", "neutral"), ("a", "b", "contradiction"), ("a", "b", "-")]
+
+
+@pytest.fixture
+def hub_sweep(tmp_path: Path) -> Path:
+    """A sweep of XNLI and NER in languages that the paper does not have."""
+    data = tmp_path / "data"
+    for language in ("sw", "ur"):
+        for split in ("train", "dev"):
+            sentences = [(("a", "b"), ("B-LOC", "O"))] * (2 if split == "train" else 1)
+            write_table(entities_table(sentences), data / "wikiann" / language, split)
+        put(data / "XNLI-MT-1.0" / "multinli" / f"multinli.train.{language}.tsv", train_tsv(PAIRS))
+    put(data / "XNLI-1.0" / "xnli.dev.tsv", dev_tsv({"sw": PAIRS, "ur": PAIRS[:1]}))
+    put(data / "wikiann" / "ur" / "LICENSE", b"terms")
+    encoders = {"small": {"pretrain": {"languages": ["ur"], "corpus": "wikiann"}}}
+    return sweep_file(
+        tmp_path, tasks=["xnli", "ner"], pairs={"sw": ["ur"]}, data={"root": str(data)}, encoders=encoders
+    )
+
+
+def test_layouts_labels_and_rules(hub_sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(hub_sweep)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [(*r[:3], *r[4:8], r[9]) for r in rows(out) if r[0] in ("xnli", "wikiann")] == [
+        ("xnli", "sw", "train", "raw", "3", "-", "-", "ok"),
+        ("xnli", "sw", "dev", "raw", "3", "-", "-", "ok"),
+        ("xnli", "ur", "train", "raw", "3", "-", "-", "ok"),
+        ("xnli", "ur", "dev", "raw", "1", "-", "-", "ok"),
+        ("wikiann", "sw", "train", "hub Parquet", "2", "-", "4", "ok"),
+        ("wikiann", "sw", "dev", "hub Parquet", "1", "-", "2", "ok"),
+        ("wikiann", "ur", "train", "hub Parquet", "2", "-", "4", "ok"),
+        ("wikiann", "ur", "dev", "hub Parquet", "1", "-", "2", "ok"),
+    ]
+    assert out[out.index("xnli sw train") :].splitlines() == [
+        "xnli sw train, label: neutral 2, contradiction 1",
+        "xnli sw train, pairs with an empty text, kept: 1",
+        "xnli sw train, pairs without a gold label, skipped: 1",
+        "xnli sw dev, label: neutral 2, contradiction 1",
+        "xnli sw dev, pairs with an empty text, kept: 1",
+        "xnli sw dev, pairs without a gold label, skipped: 1",
+        "xnli ur train, label: neutral 2, contradiction 1",
+        "xnli ur train, pairs with an empty text, kept: 1",
+        "xnli ur train, pairs without a gold label, skipped: 1",
+        "xnli ur dev, label: neutral 1",
+        "wikiann sw train, tag: B-LOC 2, O 2",
+        "wikiann sw dev, tag: B-LOC 1, O 1",
+        "wikiann ur train, tag: B-LOC 2, O 2",
+        "wikiann ur dev, tag: B-LOC 1, O 1",
+    ]
+
+
+def test_terms_are_the_corpus_s_where_no_file_says(hub_sweep: Path) -> None:
+    terms = {(found.corpus, found.language): found.licence for found in check(load_sweep(hub_sweep, []))}
+    assert terms["wikiann", "ur"] == "LICENSE"
+    assert "Wikipedia" in terms["wikiann", "sw"]
+    assert "CC BY-NC 4.0" in terms["xnli", "sw"]
+
+
+def test_other_counts_of_xnli_and_wikiann(hub_sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = hub_sweep.parent / "data"
+    (data / "wikiann" / "sw").rename(data / "wikiann" / "hi")
+    assert main(["check", str(hub_sweep), "pairs={hi: [ur]}"]) == 3
+    out, err = capsys.readouterr()
+    assert [(*r[:3], *r[5:7], r[9]) for r in rows(out) if r[1] == "hi"] == [
+        ("xnli", "hi", "train", "-", "392702", "missing"),
+        ("xnli", "hi", "dev", "-", "2490", "broken"),
+        ("wikiann", "hi", "train", "2", "5000", "differs"),
+        ("wikiann", "hi", "dev", "1", "1000", "differs"),
+    ]
+    assert (
+        "(wikiann hi train): found 2 examples; expected 5000 (paper, Table 1). Fetch the balanced splits"
+        in err
+    )
+    assert "multinli.train.hi.tsv" in err
+    assert "xnli.dev.tsv: found languages sw, ur; expected pairs in 'hi'" in err
+
+
+def test_a_corpus_without_the_tasks_examples(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(sweep), "tasks=[ner]", "data.corpora={ner: ud}"]) == 2
+    assert (
+        "found corpus 'ud', which has sentences; expected a corpus with entities: " in capsys.readouterr().err
+    )
 
 
 def test_names_with_brackets_are_shown_as_they_are(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:

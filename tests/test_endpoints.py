@@ -10,13 +10,13 @@ import torch
 from tiny import Tiny, make_tiny, run_job
 from torch import nn
 
+from xltray.context import JobContext
 from xltray.corpora.base import at_most
 from xltray.corpora.registry import open_corpus
 from xltray.endpoints import build_model, check_unchanged, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, MissingInputError, StoreError
-from xltray.job import JobContext
+from xltray.jobs import EncoderRef
 from xltray.nn.biaffine import BiaffineParser
-from xltray.plan import EncoderRef
 from xltray.tasks.base import EncodedSplit
 
 

@@ -17,14 +17,14 @@ from tiny import Tiny, make_tiny, run_job
 from torch import Tensor, nn
 
 import xltray.finetune as finetune_module
+from xltray.context import JobContext
 from xltray.endpoints import build_model, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, EndpointError
 from xltray.finetune import epoch_batches, validation_steps
-from xltray.job import JobContext
+from xltray.jobs import FinetuneJob, load_job
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
 from xltray.nn.packing import Tokens
-from xltray.plan import FinetuneJob, load_job
 from xltray.results import HISTORY_SCHEMA
 from xltray.spec import DataSpec
 from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation
@@ -156,10 +156,10 @@ def plain_loop(job: FinetuneJob, context: JobContext) -> dict[str, Tensor]:
         rate = recipe.learning_rate * ((number + 1) / rising if number < rising else falling)
         optimizer.param_groups[0]["lr"] = rate
         batch = get_task("pos").collate(sequences, "cpu", training=True)
-        logits_WC = model.head(model(batch.packed)[batch.labels["word_W"]])
-        loss = F.cross_entropy(logits_WC, batch.labels["tag_W"], reduction="sum")
+        logits_WC = model.head(model(batch.packed)[batch.labels["place_W"]])
+        loss = F.cross_entropy(logits_WC, batch.labels["label_W"], reduction="sum")
         optimizer.zero_grad()
-        (loss / len(batch.labels["tag_W"])).backward()
+        (loss / len(batch.labels["label_W"])).backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         optimizer.step()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xltray.grid import BILINGUAL, CORNERS, SOURCE, TARGET, Grid, Point
-from xltray.spec import GridSpec
+from xltray.spec_types import GridSpec
 
 PAPER = GridSpec().grid()
 coordinates = st.sets(st.fractions(min_value=-2, max_value=2, max_denominator=40), max_size=6)

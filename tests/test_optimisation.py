@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from xltray.nn.optimisation import adamw, set_threads, warmup_then_linear
+from xltray.nn.device import set_threads
+from xltray.nn.optimisation import adamw, warmup_then_linear
 
 
 def rates(steps: int, warmup: float, *, learning_rate: float = 1.0) -> list[float]:

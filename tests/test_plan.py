@@ -9,18 +9,10 @@ from typing import Any
 
 import pytest
 
-from xltray.plan import (
-    DataId,
-    FinetuneJob,
-    Job,
-    Plan,
-    PretrainJob,
-    SurfaceJob,
-    load_job,
-    make_plan,
-    parse_job,
-)
-from xltray.spec import EncoderSpec, Role, SweepSpec
+from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob, load_job, parse_job
+from xltray.plan import DataId, Plan, make_plan
+from xltray.spec import EncoderSpec, SweepSpec
+from xltray.spec_types import Role
 from xltray.sweepfile import load_sweep
 
 SWEEPS = Path(__file__).parent.parent / "sweeps"

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 import xltray.pretrain as pretrain_module
 from xltray.corpora.toy import ToyCorpus
 from xltray.errors import CorpusError
-from xltray.plan import PretrainJob, load_job
+from xltray.jobs import PretrainJob, load_job
 from xltray.pretrain import CLS, MASK, SEP, SPECIALS, mask_words, train_tokenizer
 from xltray.spec import DataSpec, PretrainSpec
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from xltray import results
 from xltray.errors import XltrayError
 from xltray.grid import BILINGUAL
-from xltray.plan import EncoderRef, FinetuneJob, LanguageData, SurfaceJob
+from xltray.jobs import EncoderRef, FinetuneJob, LanguageData, SurfaceJob
 from xltray.results import (
     GEOMETRY_SCHEMA,
     HISTORY_SCHEMA,
@@ -32,7 +32,8 @@ from xltray.results import (
     scores_of,
     surface_table,
 )
-from xltray.spec import FinetuneSpec, GridSpec
+from xltray.spec import FinetuneSpec
+from xltray.spec_types import GridSpec
 from xltray.store import Store
 
 STRING, BOOLEAN, FLOAT = "str", "bool", "float64"

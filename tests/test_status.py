@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tiny import Tiny
 
-from xltray.plan import Job, SurfaceJob, parse_job
+from xltray.jobs import Job, SurfaceJob, parse_job
 from xltray.status import job_states, main
 from xltray.store import Store
 from xltray.sweep import _write_plan

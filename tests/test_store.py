@@ -15,7 +15,7 @@ import pyarrow.fs
 import pytest
 
 from xltray.errors import StoreError
-from xltray.plan import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob, SurfaceJob
+from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob, SurfaceJob
 from xltray.spec import FinetuneSpec, PretrainSpec
 from xltray.store import Store
 

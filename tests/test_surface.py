@@ -23,9 +23,9 @@ from xltray.corpora.ud import DEPRELS, UPOS
 from xltray.errors import CornerMismatchError, EndpointError
 from xltray.evaluator import CellEvaluator, Chunk
 from xltray.grid import CORNERS
+from xltray.jobs import SurfaceJob
 from xltray.nn.biaffine import BiaffineParser
 from xltray.nn.trees import decode
-from xltray.plan import SurfaceJob
 from xltray.results import SURFACE_SCHEMA, Score
 from xltray.store import Store
 from xltray.surface import LocalPool, PointPool, chunks, score_surface

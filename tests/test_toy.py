@@ -21,7 +21,8 @@ from xltray.corpora.toy_grammar import Grammar
 from xltray.corpora.toy_languages import LANGUAGES, lexicon
 from xltray.corpora.toy_surface import surface
 from xltray.errors import MissingInputError
-from xltray.spec import DataSpec, Role, ToySpec
+from xltray.spec import DataSpec, ToySpec
+from xltray.spec_types import Role
 
 # https://universaldependencies.org/u/pos/ and /u/dep/
 TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"

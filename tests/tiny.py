@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xltray.context import JobContext, Progress
 from xltray.finetune import finetune
 from xltray.inputs import FileInputs
-from xltray.job import JobContext, Progress
-from xltray.plan import FinetuneJob, Job, Plan, PretrainJob, SurfaceJob, make_plan
+from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
+from xltray.plan import Plan, make_plan
 from xltray.pretrain import pretrain
 from xltray.spec import SweepSpec
 from xltray.store import Store

@@ -2,46 +2,35 @@
 
 Reads every example that the sweep will read, with the checks of the corpora (label sets, trees,
 encoding), counts them, and compares the counts with Table 1 of the paper wherever a file is one of the
-paper's. Prints a table, then what is wrong. Exit codes: 0 all good, 2 the sweep file is wrong,
-3 something is missing, broken or not as many as expected.
+paper's. Prints a table with the layout and the licence of each file, how often each label occurs and
+how often a rule of a reader applied (what it skipped), then what is wrong. Exit codes: 0 all good,
+2 the sweep file is wrong, 3 something is missing, broken or not as many as expected.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from xltray.corpora.base import Corpus
-from xltray.corpora.registry import open_corpus
+from xltray.corpora.base import Corpus, Entities, Kind, Pair, ReleasedCorpus, Sentence
+from xltray.corpora.registry import open_corpus, text_kind
 from xltray.corpora.text import text_sentences
 from xltray.errors import CorpusError, MissingInputError, Problem, ProblemsError, XltrayError
-from xltray.spec import DataSpec, Role, SweepSpec
+from xltray.spec import DataSpec, SweepSpec
+from xltray.spec_types import Role
 from xltray.sweepfile import load_sweep
-from xltray.tasks.registry import corpus_name
+from xltray.tasks.registry import corpus_name, example_kind
 
 PIPE_WIDTH = 200
 """Columns of the table where the output is not a terminal: wide enough not to break file names."""
-
-
-@runtime_checkable
-class ReleasedCorpus(Corpus, Protocol):
-    """A corpus that is read from files, of which the paper may say how many examples they have."""
-
-    def file(self, language: str, role: Role) -> Path:
-        """Return the file with the examples."""
-        ...
-
-    def expected(self, language: str, role: Role) -> int | None:
-        """Return the number of examples that the paper gives, or None."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +41,13 @@ class Finding:
     language: str = ""
     role: Role = "train"
     file: Path | None = None
+    layout: str = ""
     examples: int | None = None
     expected: int | None = None
     words: int | None = None
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+    terms: str = ""
     error: ProblemsError | None = None
 
     @property
@@ -68,74 +61,95 @@ class Finding:
 
     @property
     def licence(self) -> str:
-        """The name of the licence file beside the examples, if there is one."""
+        """The name of the licence file beside the examples, or what is known of the corpus's terms."""
         folder = self.file.parent if self.file else None
         beside = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
-        return next((name for name in beside if name.upper().startswith(("LICENSE", "LICENCE"))), "")
+        return next((name for name in beside if name.upper().startswith(("LICENSE", "LICENCE"))), self.terms)
+
+    def lines(self) -> Iterator[str]:
+        """Say how often each label occurs, most often first, and how often each rule applied."""
+        split = f"{self.corpus} {self.language} {self.role}"
+        for name, counts in self.labels.items():
+            ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            yield f"{split}, {name}: {', '.join(f'{label} {count}' for label, count in ordered)}"
+        yield from (f"{split}, {rule}: {count}" for rule, count in self.notes.items())
 
 
 def check(sweep: SweepSpec) -> Iterator[Finding]:
     """Read and count everything that a sweep reads, each split and each text file once.
 
     Raises:
-        SweepFileError: if the sweep names a corpus or task that does not exist.
+        SweepFileError: if the sweep names a corpus that does not exist or has no such examples.
     """
     opened: dict[str, Corpus] = {}
-    for name, language, role in _splits(sweep):
+    for name, kind, language, role in _splits(sweep):
         if name not in opened:
             opened[name] = open_corpus(name, sweep.data)
-        yield _check_split(opened[name], language, role)
+        yield _check_split(opened[name], kind, language, role)
     pretrained = (encoder.pretrain for encoder in sweep.encoders.values() if encoder.pretrain)
     for text in dict.fromkeys(text for spec in pretrained for text in spec.text):
         yield _check_text(sweep.data, text)
 
 
-def _splits(sweep: SweepSpec) -> list[tuple[str, str, Role]]:
-    """Return corpus, language and role of everything that is trained, selected or scored on."""
-    splits: dict[tuple[str, str, Role], None] = {}
+def _splits(sweep: SweepSpec) -> list[tuple[str, Kind, str, Role]]:
+    """Return corpus, kind, language and role of everything that is trained, selected or scored on."""
+    splits: dict[tuple[str, Kind, str, Role], None] = {}
     roles: tuple[Role, ...] = ("train", "dev")
     for task in sweep.tasks:
-        name = corpus_name(task, sweep.data)
-        splits |= dict.fromkeys((name, language, role) for language in sweep.languages() for role in roles)
+        name, kind = corpus_name(task, sweep.data), example_kind(task)
+        splits |= dict.fromkeys((name, kind, lang, role) for lang in sweep.languages() for role in roles)
     for encoder in sweep.encoders.values():
-        if encoder.pretrain:
+        if encoder.pretrain and encoder.pretrain.languages:
             name = encoder.pretrain.corpus
-            splits |= dict.fromkeys((name, language, roles[0]) for language in encoder.pretrain.languages)
+            kind = text_kind(name)
+            splits |= dict.fromkeys((name, kind, lang, roles[0]) for lang in encoder.pretrain.languages)
     return list(splits)
 
 
-def _check_split(corpus: Corpus, language: str, role: Role) -> Finding:
-    file, expected = None, None
+def _check_split(corpus: Corpus, kind: Kind, language: str, role: Role) -> Finding:
+    released = corpus if isinstance(corpus, ReleasedCorpus) else None
+    finding = Finding(corpus=corpus.name, language=language, role=role)
     try:
-        if isinstance(corpus, ReleasedCorpus):
-            expected = corpus.expected(language, role)
-            file = corpus.file(language, role)
-        sentences = corpus.sentences(language, role)
+        if released:
+            finding = replace(finding, expected=released.expected(language, role), terms=released.licence)
+            file, layout = released.file(language, role), released.layout(language, role)
+            finding = replace(finding, file=file, layout=layout)
+        examples = corpus.examples(kind, language, role)
+        notes = released.notes(language, role) if released else {}
     except (MissingInputError, CorpusError) as error:
-        return Finding(
-            corpus=corpus.name, language=language, role=role, file=file, expected=expected, error=error
-        )
-    return Finding(
-        corpus=corpus.name,
-        language=language,
-        role=role,
-        file=file,
-        examples=len(sentences),
-        expected=expected,
-        words=sum(len(sentence.words) for sentence in sentences),
-        error=_difference(file, len(sentences), expected),
+        return replace(finding, error=error)
+    return replace(
+        finding,
+        examples=len(examples),
+        words=_words(examples),
+        labels=_labels(examples),
+        notes=notes,
+        error=_difference(finding, len(examples), released.advice if released else ""),
     )
 
 
-def _difference(file: Path | None, examples: int, expected: int | None) -> CorpusError | None:
-    if expected is None or examples == expected:
+def _words(examples: Sequence[Sentence | Entities | Pair]) -> int | None:
+    """Count words, where examples are made of words."""
+    lengths = [len(example.words) for example in examples if not isinstance(example, Pair)]
+    return sum(lengths) if lengths else None
+
+
+def _labels(examples: Sequence[Sentence | Entities | Pair]) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for example in examples:
+        for name, labels in example.labels().items():
+            counts[name].update(labels)
+    return dict(counts)
+
+
+def _difference(finding: Finding, examples: int, advice: str) -> CorpusError | None:
+    if finding.expected is None or examples == finding.expected:
         return None
     problem = Problem(
-        where=str(file),
+        where=f"{finding.file} ({finding.corpus} {finding.language} {finding.role})",
         found=f"{examples} examples",
-        expected=f"{expected} (paper, Table 1)",
-        advice="Fetch the release that the paper used, UD 2.7; "
-        "for data of your own, name its folder in data.treebanks",
+        expected=f"{finding.expected} (paper, Table 1)",
+        advice=advice,
     )
     return CorpusError("Not the paper's data", [problem])
 
@@ -155,7 +169,7 @@ def _check_text(data: DataSpec, name: str) -> Finding:
 def table(findings: Sequence[Finding], root: Path) -> Table:
     """Lay findings out for a terminal, with file names relative to the data root."""
     grid = Table(title=escape(f"Data root: {root}"), title_justify="left")
-    for heading in ("corpus", "language", "role", "file"):
+    for heading in ("corpus", "language", "role", "file", "layout"):
         grid.add_column(heading, overflow="fold")
     for heading in ("examples", "expected", "words"):
         grid.add_column(heading, justify="right")
@@ -163,8 +177,11 @@ def table(findings: Sequence[Finding], root: Path) -> Table:
     grid.add_column("status")
     for found in findings:
         file = found.file.relative_to(root) if found.file and found.file.is_relative_to(root) else found.file
-        names = (found.corpus, found.language, found.role, file, found.examples, found.expected, found.words)
-        cells = [escape("-" if cell in (None, "") else str(cell)) for cell in (*names, found.licence)]
+        names = (found.corpus, found.language, found.role, file, found.layout)
+        numbers = (found.examples, found.expected, found.words)
+        cells = [
+            escape("-" if cell in (None, "") else str(cell)) for cell in (*names, *numbers, found.licence)
+        ]
         grid.add_row(*cells, found.status if found.error is None else f"[red]{found.status}[/red]")
     return grid
 
@@ -190,6 +207,8 @@ def _run_check(sweep: SweepSpec) -> int:
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     findings = list(check(sweep))
     console.print(table(findings, Path(sweep.data.root).expanduser()))
+    for line in (line for found in findings for line in found.lines()):
+        print(line)
     errors = [found.error for found in findings if found.error]
     for error in errors:
         print(error, file=sys.stderr)

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xltray.context import JobContext
 from xltray.corpora.base import at_most
 from xltray.corpora.registry import open_corpus
 from xltray.errors import CorpusError, EndpointError, Problem
 from xltray.fingerprint import fingerprint, short
-from xltray.job import JobContext
+from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
 from xltray.nn.flat import FlatModel
 from xltray.nn.model import EndpointModel, hidden_size, seed_of
-from xltray.plan import EncoderRef, FinetuneJob, SurfaceJob
-from xltray.spec import Role
+from xltray.spec_types import Role
 from xltray.store import DONE
 from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task

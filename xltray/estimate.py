@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xltray.plan import FinetuneJob, Plan, PretrainJob
+from xltray.jobs import FinetuneJob, PretrainJob
+from xltray.plan import Plan
 from xltray.spec import PretrainSpec, SweepSpec
 
 # A row of surfaces as zstd Parquet, measured on the paper's grid (8 to 12 bytes); rounded up.

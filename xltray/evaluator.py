@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from xltray.context import JobContext
 from xltray.endpoints import DevSet, build_model, load_dev_set, load_endpoints, open_encoder
 from xltray.errors import EndpointError
 from xltray.grid import Point
-from xltray.job import JobContext
+from xltray.jobs import SurfaceJob
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.encoder import Encoder
 from xltray.nn.flat import FlatModel, Interpolator
-from xltray.plan import SurfaceJob
 from xltray.results import Score
 
 

@@ -25,14 +25,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
+from xltray.context import JobContext, Progress
 from xltray.endpoints import DevSet, build_model, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, EndpointError, Problem
-from xltray.job import JobContext, Progress
+from xltray.jobs import FinetuneJob
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
 from xltray.nn.optimisation import adamw, warmup_then_linear
-from xltray.plan import FinetuneJob
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.tasks.base import Encoded, EncodedSplit, Evaluation, Loss, Task
 from xltray.tasks.registry import get_task

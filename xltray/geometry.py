@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from xltray.context import JobContext
 from xltray.endpoints import build_model, load_endpoints, open_encoder
-from xltray.job import JobContext
+from xltray.jobs import SurfaceJob
 from xltray.nn.flat import FlatLayout, FlatModel
-from xltray.plan import SurfaceJob
 from xltray.results import Geometry
 
 

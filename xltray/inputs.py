@@ -15,14 +15,16 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from xltray.corpora.base import Corpus
-from xltray.corpora.registry import CORPORA, open_corpus
+from xltray.corpora.base import READERS, Corpus, Kind
+from xltray.corpora.registry import CORPORA, lacks, offers, open_corpus, text_kind
 from xltray.corpora.text import identify_text, text_sentences
-from xltray.errors import CorpusError, MissingInputError, Problem, XltrayError, did_you_mean
+from xltray.errors import CorpusError, MissingInputError, Problem, did_you_mean
 from xltray.fingerprint import file_fingerprint, fingerprint
-from xltray.plan import DataId, FinetuneJob, Job, PretrainJob
-from xltray.spec import DataSpec, EncoderSpec, Role, SweepSpec
-from xltray.tasks.registry import RUNNABLE, TASKS, corpus_name
+from xltray.jobs import FinetuneJob, Job, PretrainJob
+from xltray.plan import DataId
+from xltray.spec import DataSpec, EncoderSpec, SweepSpec
+from xltray.spec_types import Role
+from xltray.tasks.registry import TASKS, corpus_name, example_kind
 
 # Stands for content that is not there, where only counts are asked for (dry run).
 UNKNOWN = DataId("unknown", 0)
@@ -108,8 +110,13 @@ def check_names(sweep: SweepSpec) -> list[Problem]:
         )
         if name not in CORPORA
     ]
-    corpora = dict.fromkeys(corpus_name(task, sweep.data) for task in sweep.tasks if task in TASKS)
-    for name in corpora:
+    corpora = {task: corpus_name(task, sweep.data) for task in sweep.tasks if task in TASKS}
+    problems += [
+        lacks(name, example_kind(task), f"data.corpora.{task}")
+        for task, name in corpora.items()
+        if name in CORPORA and not offers(name, example_kind(task))
+    ]
+    for name in dict.fromkeys(corpora.values()):
         problems += _unknown_languages(name, "pairs", sweep.languages(), sweep.data)
     for where, spec in pretrained.items():
         problems += _unknown_languages(spec.corpus, f"{where}.languages", spec.languages, sweep.data)
@@ -136,16 +143,14 @@ def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:
     Raises:
         CorpusError: with every problem of every file.
         MissingInputError: for files or checkpoints that are not there.
-        XltrayError: for tasks that this version cannot run.
     """
     jobs = list(jobs)
-    _check_runnable(jobs)
     broken: list[Problem] = []
     missing: list[Problem] = []
     for where, read in _readings(jobs, data):
         try:
             if not list(read()):
-                broken.append(Problem(where, "no sentence", "at least one"))
+                broken.append(Problem(where, "no example", "at least one"))
         except CorpusError as error:
             broken += error.problems
         except MissingInputError as error:
@@ -161,19 +166,11 @@ def check_inputs(jobs: Iterable[Job], data: DataSpec) -> None:
         raise CorpusError("The sweep's data is broken.", broken)
 
 
-def _check_runnable(jobs: Iterable[Job]) -> None:
-    unrunnable = {job.task for job in jobs if isinstance(job, FinetuneJob)} - set(RUNNABLE)
-    if unrunnable:
-        raise XltrayError(
-            f"Tasks {', '.join(sorted(unrunnable))} can be planned (--dry-run) but not run by this version. "
-            f"Tasks that run: {', '.join(RUNNABLE)}; choose them with tasks=[...]."
-        )
-
-
 def _readings(jobs: Sequence[Job], data: DataSpec) -> Iterator[tuple[str, Callable[[], Iterable[object]]]]:
     """Yield each split and text file: what to call it, and what reads all of it."""
-    for corpus, language, role in sorted(_splits(jobs)):
-        yield f"{corpus} {language} {role}", partial(open_corpus(corpus, data).sentences, language, role)
+    for corpus, kind, language, role in _splits(jobs):
+        where = f"{corpus} {language} {role}"
+        yield where, partial(open_corpus(corpus, data).examples, kind, language, role)
     for path in sorted({path for job in jobs if isinstance(job, PretrainJob) for path in job.encoder.text}):
         # Read to its end, though none of it is kept: it may not fit into memory.
         yield path, partial(_whole, partial(text_sentences, data, path))
@@ -183,18 +180,21 @@ def _whole(stream: Callable[[], Iterable[object]]) -> Iterable[object]:
     return deque(stream(), maxlen=1)
 
 
-def _splits(jobs: Iterable[Job]) -> set[tuple[str, str, Role]]:
-    splits: set[tuple[str, str, Role]] = set()
+def _splits(jobs: Iterable[Job]) -> list[tuple[str, Kind, str, Role]]:
+    """Return corpus, kind, language and role of all examples that jobs read."""
+    splits: set[tuple[str, Kind, str, Role]] = set()
     for job in jobs:
         if isinstance(job, FinetuneJob):
+            kind = example_kind(job.task)
             for language in job.languages:
-                splits |= {(job.corpus, language, "train"), (job.corpus, language, "dev")}
+                splits |= {(job.corpus, kind, language, "train"), (job.corpus, kind, language, "dev")}
         elif isinstance(job, PretrainJob):
-            splits |= {(job.encoder.corpus, language, "train") for language in job.encoder.languages}
+            corpus = job.encoder.corpus
+            splits |= {(corpus, text_kind(corpus), language, "train") for language in job.encoder.languages}
         else:
-            corpus = job.bilingual_endpoint.corpus
-            splits |= {(corpus, job.source, "dev"), (corpus, job.target, "dev")}
-    return splits
+            corpus, kind = job.bilingual_endpoint.corpus, example_kind(job.task)
+            splits |= {(corpus, kind, job.source, "dev"), (corpus, kind, job.target, "dev")}
+    return sorted(splits, key=lambda split: (split[0], READERS[split[1]], *split[2:]))
 
 
 _CHECKPOINT = "a folder with config.json, or a model id of the hub"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from xltray.errors import Problem, did_you_mean
-from xltray.spec import LANGUAGE_PATTERN, NAME_PATTERN
+from xltray.spec_types import LANGUAGE_PATTERN, NAME_PATTERN
 from xltray.yaml_source import KeyPath, Located, dotted
 
 Schema = dict[str, Any]

@@ -27,16 +27,16 @@ from torch import Tensor, nn
 from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from xltray.context import JobContext, Progress
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.text import identify_text, text_sentences
 from xltray.endpoints import check_unchanged
-from xltray.job import JobContext, Progress
+from xltray.jobs import PretrainJob
 from xltray.nn.device import set_threads
 from xltray.nn.encoder import build_encoder, encode
 from xltray.nn.model import seed_of
 from xltray.nn.optimisation import adamw, warmup_then_linear
 from xltray.nn.packing import Layout, Tokens, pack
-from xltray.plan import PretrainJob
 from xltray.results import provenance
 from xltray.spec import PretrainSpec
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from xltray.errors import XltrayError
-from xltray.plan import SurfaceJob
+from xltray.jobs import SurfaceJob
 
 SCHEMA_VERSION = 1
 _METADATA_PREFIX = "xltray."

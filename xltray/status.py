@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from xltray.errors import StoreError, XltrayError
-from xltray.plan import Job, SurfaceJob, parse_job
+from xltray.jobs import Job, SurfaceJob, parse_job
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
 

@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 
 from xltray.errors import StoreError
 from xltray.fingerprint import file_fingerprint
-from xltray.plan import FinetuneJob, Job, PretrainJob, SurfaceJob
+from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
 
 DONE = "DONE.json"
 _TEMPORARY = ".tmp"

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from xltray.context import JobContext, Progress
 from xltray.endpoints import weights_id
 from xltray.errors import CornerMismatchError
 from xltray.evaluator import CellEvaluator, Chunk
 from xltray.geometry import measure
 from xltray.grid import CORNERS
-from xltray.job import JobContext, Progress
-from xltray.plan import SurfaceJob
+from xltray.jobs import SurfaceJob
 from xltray.results import Score, geometry_table, missing_points, provenance, scores_of, surface_table
 from xltray.store import DONE
 

@@ -22,7 +22,8 @@ from rich.console import Console
 from xltray.errors import XltrayError
 from xltray.estimate import estimate
 from xltray.inputs import FileInputs, check_inputs, check_names
-from xltray.plan import Job, Plan, make_plan
+from xltray.jobs import Job
+from xltray.plan import Plan, make_plan
 from xltray.spec import SweepSpec
 from xltray.store import Store
 from xltray.sweepfile import dump_sweep, load_sweep
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 KINDS = {"pretrain": "pretraining", "finetune": "fine-tuning", "surface": "surface"}
 INTERRUPTED = 130
+MOST_ABSENT = 8
+"""Absent inputs that a dry run names; the others are counted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,10 +82,12 @@ def _dry_run(sweep: SweepSpec, console: Console) -> int:
         names = ", ".join(need.unknown)
         console.print(f"  without {names}: give encoders.<name>.parameters in the sweep file to count them")
     if inputs.missing:
-        absent = dict.fromkeys(inputs.missing)
+        absent = list(dict.fromkeys(f"{problem.where}: {problem.found}" for problem in inputs.missing))
         console.print(f"What is done cannot be told yet: {len(absent)} inputs are not here")
-        for problem in absent:
-            console.print(f"  - {problem.where}: {problem.found}")
+        for line in absent[:MOST_ABSENT]:
+            console.print(f"  - {line}", markup=False)
+        if len(absent) > MOST_ABSENT:
+            console.print(f"  and {len(absent) - MOST_ABSENT} more")
         return 0
     _print_left(plan, plan.needed(Store(sweep.storage).done_ids(plan.jobs.values())), console)
     return 0

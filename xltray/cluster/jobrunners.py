@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from xltray.job import JobContext, Progress
-from xltray.plan import FinetuneJob, PretrainJob, SurfaceJob
+from xltray.context import JobContext, Progress
+from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob
 from xltray.spec import DataSpec
 from xltray.store import Store
 

@@ -32,7 +32,8 @@ from xltray.cluster.progress import Board
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.session import JOIN_SECONDS, Session, environment, open_session
 from xltray.cluster.trial import JobTrial
-from xltray.plan import Job, Plan
+from xltray.jobs import Job
+from xltray.plan import Plan
 from xltray.spec import RuntimeSpec, SweepSpec
 from xltray.store import Store
 

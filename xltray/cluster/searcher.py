@@ -14,7 +14,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from xltray.cluster.jobgraph import JobGraph
-from xltray.plan import Job
+from xltray.jobs import Job
 from xltray.store import Store
 
 NO_RESULT = "the job ended without an error but its result is not in the store"

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
-from xltray.plan import SurfaceJob, load_job
+from xltray.jobs import SurfaceJob, load_job
 
 if TYPE_CHECKING:
     from xltray.evaluator import Chunk

@@ -18,9 +18,9 @@ from ray.tune import PlacementGroupFactory, Trainable
 from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.server import RayPool, server_starter
+from xltray.context import Progress
 from xltray.errors import StoreError, XltrayError
-from xltray.job import Progress
-from xltray.plan import FinetuneJob, PretrainJob, load_job
+from xltray.jobs import FinetuneJob, PretrainJob, load_job
 
 STEP_SECONDS = 2.0
 

@@ -1,13 +1,21 @@
-"""What every corpus offers, and the examples that it yields."""
+"""What every corpus offers, and the three kinds of examples: trees, entities and pairs.
+
+A corpus has examples of one kind or more. It overrides the method of each kind that it has
+(``sentences``, ``entities``, ``pairs``); the methods left as they are here say what to use instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import ClassVar, TypeVar
 
+from xltray.errors import SweepFileError
 from xltray.plan import DataId
-from xltray.spec import Role
+from xltray.spec import DataSpec
+from xltray.spec_types import Role
 
 Example = TypeVar("Example")
 
@@ -27,23 +35,74 @@ class Sentence:
     text: str
     where: str
 
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """Return what is labelled, by name of the label set."""
+        return {"UPOS": self.upos, "relation": self.deprels}
 
-class Corpus(Protocol):
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """A sentence with its named entities; both tuples have one entry a word.
+
+    ``tags`` are O, B-PER, I-PER, B-ORG, I-ORG, B-LOC or I-LOC; ``where`` names file and line or row.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    where: str
+
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """Return what is labelled, by name of the label set."""
+        return {"tag": self.tags}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts and how they relate: ``label`` is entailment, neutral or contradiction.
+
+    ``where`` names file and line or row.
+    """
+
+    premise: str
+    hypothesis: str
+    label: str
+    where: str
+
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """Return what is labelled, by name of the label set."""
+        return {"label": (self.label,)}
+
+
+Kind = type[Sentence] | type[Entities] | type[Pair]
+
+READERS: Mapping[Kind, str] = {Sentence: "sentences", Entities: "entities", Pair: "pairs"}
+"""The method of a corpus that reads each kind of examples."""
+
+
+class Corpus(ABC):
     """A source of examples in several languages."""
 
-    name: str
+    name: ClassVar[str]
 
+    @abstractmethod
+    def __init__(self, data: DataSpec) -> None:
+        """Read from where ``data`` says."""
+
+    @abstractmethod
     def languages(self) -> tuple[str, ...]:
         """Return the languages that can be asked for, sorted."""
-        ...
 
+    @abstractmethod
     def identify(self, language: str, role: Role) -> DataId:
         """Return what the examples are, without reading them as examples.
 
         Raises:
             MissingInputError: if the files are not there.
         """
-        ...
+
+    @abstractmethod
+    def text(self, language: str) -> Iterator[str]:
+        """Yield the raw text of the training sentences, one sentence at a time."""
 
     def sentences(self, language: str, role: Role) -> list[Sentence]:
         """Read the sentences that serve for training or development, in file order.
@@ -51,12 +110,58 @@ class Corpus(Protocol):
         Raises:
             MissingInputError: if the files are not there.
             CorpusError: if they are broken; all problems of a file are reported together.
+            SweepFileError: if the corpus has no such examples.
         """
-        ...
+        raise self._without(Sentence)
 
-    def text(self, language: str) -> Iterator[str]:
-        """Yield the raw text of the training sentences, one sentence at a time."""
-        ...
+    def entities(self, language: str, role: Role) -> list[Entities]:
+        """Read the sentences with named entities; order and errors as for ``sentences``."""
+        raise self._without(Entities)
+
+    def pairs(self, language: str, role: Role) -> list[Pair]:
+        """Read the pairs of texts; order and errors as for ``sentences``."""
+        raise self._without(Pair)
+
+    @classmethod
+    def offers(cls, kind: Kind) -> bool:
+        """Return whether the corpus has examples of this kind."""
+        return getattr(cls, READERS[kind]) is not getattr(Corpus, READERS[kind])
+
+    def examples(self, kind: Kind, language: str, role: Role) -> Sequence[Sentence | Entities | Pair]:
+        """Read the examples of one kind; errors as for ``sentences``."""
+        if kind is Sentence:
+            return self.sentences(language, role)
+        return self.entities(language, role) if kind is Entities else self.pairs(language, role)
+
+    def _without(self, kind: Kind) -> SweepFileError:
+        # The registry imports this module; it is only asked here, when there is something to say.
+        from xltray.corpora.registry import lacks
+
+        return SweepFileError("A task reads a corpus of another kind", [lacks(self.name, kind)])
+
+
+class ReleasedCorpus(Corpus):
+    """A corpus that is read from files as they were released, and what ``check`` says of them."""
+
+    licence: ClassVar[str] = ""
+    advice: ClassVar[str]
+    """What to do where there are not as many examples as the paper has."""
+
+    @abstractmethod
+    def file(self, language: str, role: Role) -> Path:
+        """Return the file with the examples (the first, where they are several)."""
+
+    @abstractmethod
+    def layout(self, language: str, role: Role) -> str:
+        """Return in which of its layouts the corpus was found."""
+
+    @abstractmethod
+    def expected(self, language: str, role: Role) -> int | None:
+        """Return the number of examples that the paper has, or None where it does not say."""
+
+    def notes(self, language: str, role: Role) -> Mapping[str, int]:
+        """Return how often each rule of the reader applied: what was skipped, what was taken how."""
+        return {}
 
 
 def at_most(examples: Sequence[Example], limit: int | None) -> list[Example]:

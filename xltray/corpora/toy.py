@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import ClassVar
 
-from xltray.corpora.base import Sentence
+from xltray.corpora.base import Corpus, Sentence
 from xltray.corpora.toy_concepts import Dice
 from xltray.corpora.toy_grammar import Grammar
 from xltray.corpora.toy_languages import LANGUAGES
@@ -22,7 +23,8 @@ from xltray.corpora.toy_surface import surface
 from xltray.errors import MissingInputError, Problem, did_you_mean
 from xltray.fingerprint import fingerprint
 from xltray.plan import DataId
-from xltray.spec import DataSpec, Role
+from xltray.spec import DataSpec
+from xltray.spec_types import Role
 
 GENERATOR_VERSION = 1
 """Raise it whenever other sentences come out, so that no result of the old ones is taken for new."""
@@ -37,10 +39,10 @@ BYTES_PER_SENTENCE = 54
 """Average over the languages."""
 
 
-class ToyCorpus:
+class ToyCorpus(Corpus):
     """The synthetic languages, in the amounts that ``data.toy`` asks for."""
 
-    name = "toy"
+    name: ClassVar[str] = "toy"
 
     def __init__(self, data: DataSpec) -> None:
         self.spec = data.toy

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from xltray.corpora.base import Sentence
+from xltray.corpora.base import ReleasedCorpus, Sentence
 from xltray.corpora.conllu_file import DEPRELS, UPOS, read_conllu
 from xltray.corpora.text import identify_file
 from xltray.errors import MissingInputError, Problem, did_you_mean
 from xltray.plan import DataId
-from xltray.spec import DataSpec, Role, Split, TreebankSpec
+from xltray.spec import DataSpec, TreebankSpec
+from xltray.spec_types import Role, Split
 
 __all__ = ["DEPRELS", "PAPER_TREEBANKS", "UPOS", "PaperTreebank", "UDCorpus"]
 
@@ -47,10 +48,14 @@ PAPER_TREEBANKS = {
 }
 
 
-class UDCorpus:
-    """The treebanks under ``data.root``; a ``Corpus``."""
+class UDCorpus(ReleasedCorpus):
+    """The treebanks under ``data.root``."""
 
-    name = "ud"
+    name: ClassVar[str] = "ud"
+    advice: ClassVar[str] = (
+        "Fetch the release that the paper used, UD 2.7; "
+        "for data of your own, name its folder in data.treebanks"
+    )
 
     def __init__(self, data: DataSpec) -> None:
         self._root = Path(data.root).expanduser()
@@ -93,6 +98,10 @@ class UDCorpus:
         if paper is None or self._treebank(language) != paper.folder:
             return None
         return {"train": paper.train, "dev": paper.dev}.get(self._split(language, role))
+
+    def layout(self, language: str, role: Role) -> str:
+        """Return the only layout that there is."""
+        return "UD release"
 
     def file(self, language: str, role: Role) -> Path:
         """Return the CoNLL-U file that serves for training or development.

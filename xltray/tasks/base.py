@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerFast
 from xltray.corpora.base import Corpus
 from xltray.nn.model import EndpointModel
 from xltray.nn.packing import PackedBatch, Tokens
-from xltray.spec import ParserSpec, Role
+from xltray.spec import ParserSpec
+from xltray.spec_types import Role
 
 
 class Counts(NamedTuple):
@@ -63,16 +64,28 @@ class Encoded:
     labels: Mapping[str, Sequence[int]]
 
 
+class SplitWords(NamedTuple):
+    """All N words of a split in file order, those without any subword included.
+
+    ``label_N`` are the gold labels, ``sentence_N`` the indices of the words' sentences.
+    """
+
+    label_N: Tensor
+    sentence_N: Tensor
+
+
 @dataclass(frozen=True)
 class EncodedSplit:
     """A split ready for batching.
 
     ``unscorable`` counts words without any subword: wrong in every model, and part of the gold.
+    ``words`` is for taggers: metrics over whole sentences need what windows have cut.
     """
 
     sequences: Sequence[Encoded]
     examples: int
     unscorable: int = 0
+    words: SplitWords | None = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from xltray.nn.biaffine import BiaffineParser
 from xltray.nn.model import EndpointModel
 from xltray.nn.packing import Layout, batches_by_tokens, pack
 from xltray.nn.trees import decode
-from xltray.spec import ParserSpec, Role
+from xltray.spec import ParserSpec
+from xltray.spec_types import Role
 from xltray.tasks.base import Batch, Counts, Encoded, EncodedSplit, Evaluation, Loss, Task
 from xltray.tasks.words import Frame, Word, frame, split_words
 

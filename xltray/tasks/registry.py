@@ -9,21 +9,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from xltray.corpora.base import Entities, Kind, Pair, Sentence
 from xltray.errors import XltrayError, did_you_mean
 from xltray.spec import DataSpec
 
 if TYPE_CHECKING:
     from xltray.tasks.base import Task
 
-# name: (module, class, corpus unless the sweep file says otherwise)
-_TASKS = {
-    "xnli": (None, None, "xnli"),
-    "ner": (None, None, "wikiann"),
-    "pos": ("xltray.tasks.pos", "PosTask", "ud"),
-    "parsing": ("xltray.tasks.parsing", "ParsingTask", "ud"),
+# name: (module, class, corpus unless the sweep file says otherwise, kind of examples)
+_TASKS: dict[str, tuple[str, str, str, Kind]] = {
+    "xnli": ("xltray.tasks.nli", "NliTask", "xnli", Pair),
+    "ner": ("xltray.tasks.ner", "NerTask", "wikiann", Entities),
+    "pos": ("xltray.tasks.pos", "PosTask", "ud", Sentence),
+    "parsing": ("xltray.tasks.parsing", "ParsingTask", "ud", Sentence),
 }
 TASKS = tuple(_TASKS)
-RUNNABLE = tuple(name for name, (module, _, _) in _TASKS.items() if module)
 
 
 def corpus_name(task: str, data: DataSpec) -> str:
@@ -32,19 +32,20 @@ def corpus_name(task: str, data: DataSpec) -> str:
     return data.corpora.get(task, _TASKS[task][2])
 
 
+def example_kind(task: str) -> Kind:
+    """Return the kind of examples that a task reads."""
+    _check(task)
+    return _TASKS[task][3]
+
+
 def get_task(name: str) -> Task:
     """Return a task.
 
     Raises:
-        XltrayError: for an unknown name, or a task that can only be planned so far.
+        XltrayError: for an unknown name.
     """
     _check(name)
-    module, class_name, _ = _TASKS[name]
-    if module is None or class_name is None:
-        raise XltrayError(
-            f"Task {name!r} can be planned (--dry-run) but not run by this version. "
-            f"Tasks that run: {', '.join(RUNNABLE)}."
-        )
+    module, class_name, *_ = _TASKS[name]
     task: Task = getattr(importlib.import_module(module), class_name)()
     return task
 

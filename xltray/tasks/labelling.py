@@ -1,0 +1,85 @@
+"""Tasks that put one label on places of a sequence: a linear layer, and cross-entropy.
+
+For taggers the places are the first subwords of words (``tagging.py``); for the classification of
+pairs it is the first token (``nli.py``). Scored by accuracy unless a task says otherwise.
+
+Shapes: W labelled places of a batch, C labels.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xltray.nn.model import EndpointModel
+from xltray.nn.packing import Layout, batches_by_tokens, pack
+from xltray.spec import ParserSpec
+from xltray.tasks.base import Batch, Counts, Encoded, EncodedSplit, Evaluation, Loss, Task
+
+
+class LabellingTask(Task):
+    """A task with one label a place; its sequences have an array ``label``, and may have more."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The fixed label set; never read off the data, which may lack some."""
+
+    def head(self, hidden_size: int, parser: ParserSpec | None) -> nn.Module:
+        """Build a linear layer."""
+        return nn.Linear(hidden_size, len(self.labels))
+
+    def collate(self, sequences: Sequence[Encoded], device: str, *, training: bool) -> Batch:
+        """Make a batch: the flat place of each label (``place_W``), and the sequences' arrays."""
+        packed = pack(
+            [sequence.tokens for sequence in sequences],
+            layout=Layout.PADDED if training else Layout.RUNS,
+            device=device,
+        )
+        ordered = [sequences[index] for index in packed.order]
+        columns = {
+            "place": [
+                start + place for start, s in zip(packed.starts, ordered, strict=True) for place in s.words
+            ],
+            **{name: [value for s in ordered for value in s.labels[name]] for name in ordered[0].labels},
+        }
+        labels = {f"{name}_W": torch.tensor(column, device=device) for name, column in columns.items()}
+        return Batch(packed, labels, len(columns["place"]))
+
+    def batches(self, split: EncodedSplit, device: str) -> list[Batch]:
+        """Make the batches for scoring, by length."""
+        lengths = [len(sequence.tokens.ids) for sequence in split.sequences]
+        return [
+            self.collate([split.sequences[i] for i in members], device, training=False)
+            for members in batches_by_tokens(lengths, device)
+        ]
+
+    def loss(self, model: EndpointModel, batch: Batch) -> Loss:
+        """Return the cross-entropy over the batch's labels."""
+        logits_WC = self.logits(model, batch)
+        return Loss(F.cross_entropy(logits_WC, batch.labels["label_W"], reduction="sum"), batch.decisions)
+
+    def logits(self, model: EndpointModel, batch: Batch) -> Tensor:
+        """Return logits_WC at the batch's places."""
+        logits_WC: Tensor = model.head(model(batch.packed)[batch.labels["place_W"]])
+        return logits_WC
+
+    def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
+        """Count correct labels; one transfer from the device for the whole split."""
+        model.eval()
+        sums = []
+        with torch.inference_mode():
+            for batch in batches:
+                logits_WC, label_W = self.logits(model, batch), batch.labels["label_W"]
+                loss = F.cross_entropy(logits_WC, label_W, reduction="sum")
+                correct = (logits_WC.argmax(1) == label_W).sum()
+                sums.append(torch.stack([correct.double(), loss.double()]))
+            correct_sum, loss_sum = torch.stack(sums).sum(0).tolist() if sums else (0.0, 0.0)
+        scored = sum(batch.decisions for batch in batches)
+        gold = scored + split.unscorable
+        counts = {self.primary: Counts(int(correct_sum), gold, gold)}
+        return Evaluation(counts, loss_sum / scored if scored else None, split.examples)

@@ -1,0 +1,62 @@
+"""Named-entity recognition: people, organisations and places, scored by F1 over entity spans.
+
+A linear layer puts one tag on each word. Spans are counted over whole sentences, also where a long
+one was read in several windows; predicted tags that are no valid BIO are repaired as the authors do
+(``nn/spans.py``). Words without any subword are predicted to be outside of every entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from xltray.corpora.base import Corpus, Entities
+from xltray.corpora.wikiann import TAGS
+from xltray.nn.model import EndpointModel
+from xltray.nn.spans import OUTSIDE, count_spans
+from xltray.spec_types import Role
+from xltray.tasks.base import Batch, Counts, EncodedSplit, Evaluation
+from xltray.tasks.tagging import TaggingTask
+
+
+class NerTask(TaggingTask):
+    """WikiANN named-entity recognition."""
+
+    name: ClassVar[str] = "ner"
+    corpus: ClassVar[str] = "wikiann"
+    metrics: ClassVar[tuple[str, ...]] = ("f1",)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The seven tags, in the order that spans are counted by."""
+        return TAGS
+
+    def read(self, corpus: Corpus, language: str, role: Role) -> list[Entities]:
+        """Read sentences with entities."""
+        return corpus.entities(language, role)
+
+    def words_and_labels(self, example: Entities) -> tuple[Sequence[str], Sequence[str]]:
+        """Return words and tags."""
+        return example.words, example.tags
+
+    def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
+        """Count spans of whole sentences; one transfer from the device for the whole split."""
+        assert split.words is not None, "encode() gives them"
+        model.eval()
+        device = next(model.parameters()).device
+        gold_N, sentence_N = (column_N.to(device) for column_N in split.words)
+        predicted_N = torch.full_like(gold_N, OUTSIDE)
+        loss = torch.zeros((), dtype=torch.double, device=device)
+        with torch.inference_mode():
+            for batch in batches:
+                logits_WC, label_W = self.logits(model, batch), batch.labels["label_W"]
+                loss += F.cross_entropy(logits_WC, label_W, reduction="sum").double()
+                predicted_N[batch.labels["index_W"]] = logits_WC.argmax(1)
+            counted = count_spans(predicted_N, gold_N, sentence_N)
+            *numbers, loss_sum = torch.cat([counted.double(), loss[None]]).tolist()
+        scored = sum(batch.decisions for batch in batches)
+        counts = {"f1": Counts(*(int(number) for number in numbers))}
+        return Evaluation(counts, loss_sum / scored if scored else None, split.examples)

@@ -1,0 +1,78 @@
+"""Natural language inference: does the premise entail the hypothesis? Scored by accuracy over pairs.
+
+A pair is one sequence, put together by the tokenizer's own template: BERT's ``[CLS] p [SEP] h [SEP]``
+with two segments, XLM-R's ``<s> p </s></s> h </s>``. Pairs that are too long lose subwords of the
+longer part first. A linear layer reads the last layer at the first token, without a pooler (the
+authors' code).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from transformers import PreTrainedTokenizerFast
+
+from xltray.corpora.base import Corpus, Pair
+from xltray.corpora.xnli import LABELS
+from xltray.nn.packing import Tokens
+from xltray.spec_types import Role
+from xltray.tasks.base import Encoded, EncodedSplit
+from xltray.tasks.labelling import LabellingTask
+
+TOKENISED_AT_ONCE = 10_000
+"""Pairs; the tokenizer's own records of the 392,702 training pairs would take gigabytes."""
+
+
+class NliTask(LabellingTask):
+    """XNLI."""
+
+    name: ClassVar[str] = "xnli"
+    corpus: ClassVar[str] = "xnli"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The three relations."""
+        return LABELS
+
+    def read(self, corpus: Corpus, language: str, role: Role) -> list[Pair]:
+        """Read pairs."""
+        return corpus.pairs(language, role)
+
+    def encode(
+        self,
+        examples: Sequence[Any],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        role: Role,
+        max_length: int,
+        limit: int,
+    ) -> EncodedSplit:
+        """Tokenise pairs; see ``Task.encode``."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        sequences = [
+            Encoded(tokens, [0], {"label": [numbers[pair.label]]})
+            for pair, tokens in zip(
+                examples, _tokens(examples, tokenizer, min(max_length, limit)), strict=True
+            )
+        ]
+        return EncodedSplit(sequences, len(examples))
+
+
+def _tokens(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Iterator[Tokens]:
+    for start in range(0, len(pairs), TOKENISED_AT_ONCE):
+        some = pairs[start : start + TOKENISED_AT_ONCE]
+        encodings = tokenizer(
+            [pair.premise for pair in some],
+            [pair.hypothesis for pair in some],
+            truncation="longest_first",
+            max_length=max_length,
+            # Segments as in the template; a tokenizer without a class of its own leaves them out.
+            return_token_type_ids=True,
+            verbose=False,
+        )
+        for ids_L, types_L in zip(encodings["input_ids"], encodings["token_type_ids"], strict=True):
+            # Arrays: a training set as lists of Python integers takes ten times the memory.
+            yield Tokens(array("i", ids_L), array("b", types_L))
