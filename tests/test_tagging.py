@@ -118,7 +118,7 @@ def test_a_short_sentence_is_one_sequence(tokenizer):
     ids = tokenizer(["ab", "c", "def"], is_split_into_words=True)["input_ids"]
     assert list(encoded.tokens.ids) == ids
     assert list(encoded.words) == [1, 3, 4]
-    assert [UPOS[tag] for tag in encoded.labels["tags"]] == ["NOUN", "X", "ADJ"]
+    assert [UPOS[tag] for tag in encoded.labels["label"]] == ["NOUN", "X", "ADJ"]
     assert (split.examples, split.unscorable) == (1, 0)
 
 
@@ -133,20 +133,20 @@ def test_a_long_sentence_is_scored_once_with_context(tokenizer, role):
         ["[CLS]", *"efghij", "[SEP]"],
     ]
     assert [list(s.words) for s in split.sequences] == [[1, 2, 3, 4, 5, 6], [5, 6], [5, 6]]
-    assert [tag for s in split.sequences for tag in s.labels["tags"]] == list(range(10))
+    assert [tag for s in split.sequences for tag in s.labels["label"]] == list(range(10))
 
 
 def test_the_encoders_limit_counts_where_it_is_smaller(tokenizer):
     split = encode([sentence(list(LETTERS))], tokenizer, max_length=128, limit=6)
     assert max(len(s.tokens.ids) for s in split.sequences) == 6
-    assert [tag for s in split.sequences for tag in s.labels["tags"]] == list(range(10))
+    assert [tag for s in split.sequences for tag in s.labels["label"]] == list(range(10))
 
 
 def test_a_word_longer_than_a_window_is_cut(tokenizer):
     split = encode([sentence(["a", "abcdefghij", "b"])], tokenizer, max_length=8)
     texts = [tokenizer.convert_ids_to_tokens(list(s.tokens.ids)) for s in split.sequences]
     assert texts[1] == ["[CLS]", "a", "##b", "##c", "##d", "##e", "##f", "[SEP]"]
-    assert [list(s.labels["tags"]) for s in split.sequences] == [[0], [1], [2]]
+    assert [list(s.labels["label"]) for s in split.sequences] == [[0], [1], [2]]
     assert list(split.sequences[1].words) == [1]
 
 
@@ -159,7 +159,7 @@ def test_a_lone_marker_is_passed_over():
 def test_words_without_piece_are_left_out_and_counted(tokenizer):
     examples = [sentence(["a", NO_PIECE, "b"]), sentence([NO_PIECE, NO_PIECE]), sentence(["c"])]
     split = encode(examples, tokenizer)
-    assert [list(s.labels["tags"]) for s in split.sequences] == [[0, 2], [0]]
+    assert [list(s.labels["label"]) for s in split.sequences] == [[0, 2], [0]]
     assert (split.examples, split.unscorable) == (3, 3)
 
 
@@ -167,9 +167,9 @@ def test_a_batch_points_at_the_first_subwords(tokenizer):
     examples = [sentence(["abc", "d"], ["X", "VERB"]), sentence(["e"], ["ADJ"])]
     split = encode(examples, tokenizer)
     batch = TASK.collate(split.sequences, "cpu", training=True)
-    ids = batch.packed.ids_T[batch.labels["word_W"]].tolist()
+    ids = batch.packed.ids_T[batch.labels["place_W"]].tolist()
     assert tokenizer.convert_ids_to_tokens(ids) == ["e", "a", "d"]  # shortest sentence first
-    assert [UPOS[tag] for tag in batch.labels["tag_W"]] == ["ADJ", "X", "VERB"]
+    assert [UPOS[tag] for tag in batch.labels["label_W"]] == ["ADJ", "X", "VERB"]
     assert batch.decisions == 3
     assert batch.packed.layout == Layout.PADDED
     assert TASK.collate(split.sequences, "cpu", training=False).packed.layout == Layout.RUNS
@@ -268,7 +268,7 @@ def test_windows_score_as_their_sequences_do(tokenizer):
     for encoded in split.sequences:
         with torch.inference_mode():
             logits_WC = model.head(made.one_forward(twin, encoded.tokens)[list(encoded.words)])
-        correct += int((logits_WC.argmax(1) == torch.tensor(encoded.labels["tags"])).sum())
+        correct += int((logits_WC.argmax(1) == torch.tensor(encoded.labels["label"])).sum())
     words = sum(len(s.words) for s in examples)
     assert TASK.evaluate(model, split, TASK.batches(split, "cpu")).counts["accuracy"] == (
         correct,
