@@ -1,5 +1,5 @@
-# Everything that a person or CI types. Each target sets up what it needs; only Python 3.11+, make
-# and git are assumed.
+# Everything that a person or CI types. Each target sets up what it needs; only Python 3.11 to 3.13,
+# make and git are assumed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,6 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     out.mkdir(parents=True, exist_ok=True)
     files, skipped = write_all(results, out)
-    print(report.write(summarise(results), [*results.notes, *skipped], out))
+    print(report.write(summarise(results), [*results.notes, *skipped], results.controls, out))
     print(f"{len(files)} figure files, summary.md and summary.csv in {out}")
     return 0
 

@@ -8,6 +8,8 @@ they show it too, the shape says nothing about pretraining, and the sentences sa
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from analysis import names
@@ -24,8 +26,8 @@ RULE = (
 )
 
 
-def findings(table: pd.DataFrame) -> list[str]:
-    """Return the sentences for a table of ``summary.summarise``."""
+def findings(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
+    """Return the sentences for a table of ``summary.summarise``; ``controls`` are encoders never trained."""
     if table.empty:
         return ["No evaluated models yet, so nothing can be said about scores."]
     sentences = [RULE]
@@ -36,7 +38,7 @@ def findings(table: pd.DataFrame) -> list[str]:
             sentences += [
                 f"{names.task(task)}, {encoder}: {part}" for part in (_shape(rows), _variance(rows))
             ]
-    return sentences + _controls(table)
+    return sentences + _controls(table, controls)
 
 
 def shows_effect(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -97,18 +99,18 @@ def _variance(rows: pd.DataFrame) -> str:
     return f"{text} With {seeds} seeds this is a rough estimate." if seeds < 5 else text
 
 
-def _controls(table: pd.DataFrame) -> list[str]:
+def _controls(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
     encoders = sorted(set(table["encoder"]))
-    controls = [encoder for encoder in encoders if names.is_control(encoder)]
-    if not controls:
+    untrained = [encoder for encoder in encoders if encoder in controls]
+    if not untrained:
         return [
             "There is no randomly initialised control in these results. An untrained encoder can show the "
             "same shape, so the shape alone is no evidence of what pretraining taught."
         ]
     sentences = []
-    for control in controls:
+    for control in untrained:
         for encoder in encoders:
-            if not names.is_control(encoder):
+            if encoder not in controls:
                 sentences += _against(table, control, encoder)
     return sentences or ["Only randomly initialised controls here: nothing to compare them with."]
 

@@ -39,7 +39,7 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         1, 1, title="How far, and in which directions, the monolingual models lie", text=text
     )
     axes = panels[0, 0]
-    colours = encoder_colours(results.encoders)
+    colours = encoder_colours(results.encoders, results.controls)
     tasks = names.in_order(rows["task"].unique())
     for (encoder, task), chosen in split_by(rows, "encoder", "task"):
         axes.plot(
@@ -55,7 +55,9 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
             label=f"{encoder}, {task}",
         )
     _frame(axes, rows["angle"].to_numpy(dtype=np.float64), rows["norm_ratio"].to_numpy(dtype=np.float64))
-    _legend(figure, axes, {e: colour for e, colour in colours.items() if e in set(rows["encoder"])}, tasks)
+    present = set(rows["encoder"])
+    labelled = {names.encoder(e, results.controls): colour for e, colour in colours.items() if e in present}
+    _legend(figure, axes, labelled, tasks)
     yield Drawing("geometry", figure)
 
 
@@ -84,7 +86,7 @@ def _frame(axes: Axes, angles: Array, ratios: Array) -> None:
 
 
 def _legend(figure: Figure, axes: Axes, colours: dict[str, str], tasks: Sequence[str]) -> None:
-    handles = [Line2D([], [], lw=3, color=c, label=names.encoder(encoder)) for encoder, c in colours.items()]
+    handles = [Line2D([], [], lw=3, color=colour, label=label) for label, colour in colours.items()]
     handles += [
         Line2D([], [], marker=MARKS[i % len(MARKS)], ls="none", color=style.QUIET, label=names.task(task))
         for i, task in enumerate(tasks)

@@ -74,6 +74,7 @@ def _look(rows: pd.DataFrame, source: str, scope: str, results: Results) -> Look
             "source": f"scored on the source ({names.language(source)})",
             "target": "scored on the target language",
         },
-        colours=encoder_colours(results.encoders),
+        colours=encoder_colours(results.encoders, results.controls),
+        controls=results.controls,
         reference=1.0,
     )

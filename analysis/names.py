@@ -6,7 +6,7 @@ a new language or task needs no change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -63,11 +63,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def encoder(code: str) -> str:
-    """Return an encoder's name, saying so if it is a control."""
-    return f"{code} (control)" if is_control(code) else code
+def encoder(code: str, controls: Collection[str]) -> str:
+    """Return an encoder's name, saying so if it is one of the controls."""
+    return f"{code} (control)" if code in controls else code
 
 
-def is_control(encoder: str) -> bool:
-    """Whether an encoder is a randomly initialised control, which its name says by "random"."""
+def called_random(encoder: str) -> bool:
+    """Whether an encoder's name says "random", which is all there is to go by without a plan."""
     return "random" in encoder.lower()

@@ -47,6 +47,7 @@ def _look(rows: pd.DataFrame, source: str, target: str, scope: str, results: Res
             "source": f"scored on {names.language(source)} (source)",
             "target": f"scored on {names.language(target)} (target)",
         },
-        colours=encoder_colours(results.encoders),
+        colours=encoder_colours(results.encoders, results.controls),
+        controls=results.controls,
         least_span=10.0,
     )

@@ -8,7 +8,7 @@ caller's ``curve``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,6 +59,7 @@ class Look:
     y_label: Callable[[str], str]
     languages: Mapping[str, str]
     colours: Mapping[str, str]
+    controls: Collection[str]
     reference: float | None = None
     least_span: float = 0.1
 
@@ -185,7 +186,7 @@ def _foot(figure: Figure, rows: pd.DataFrame, look: Look, cut: str) -> None:
     """Write what the x axis is, then the legend: encoders by colour, languages by line style."""
     present = set(rows["encoder"])
     encoders = [
-        Line2D([], [], color=colour, lw=3, label=names.encoder(encoder))
+        Line2D([], [], color=colour, lw=3, label=names.encoder(encoder, look.controls))
         for encoder, colour in look.colours.items()
         if encoder in present
     ]

@@ -8,7 +8,7 @@ often score nothing. The axes' values may be unevenly spaced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +60,7 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         if not planes:
             yield Skipped(f"Plane of {task}, {source} → {target}: fewer than 2 x 2 points.")
             continue
-        figure = _figure(planes, task, source, target, chosen["seed"].nunique())
+        figure = _figure(planes, results.controls, task, (source, target), chosen["seed"].nunique())
         yield Drawing(f"plane-{task}-{source}-{target}", figure)
 
 
@@ -90,22 +90,26 @@ def levels_of(planes: Mapping[tuple[str, str], Plane]) -> Array:
 
 
 def _figure(
-    planes: Mapping[tuple[str, str], Plane], task: str, source: str, target: str, seeds: int
+    planes: Mapping[tuple[str, str], Plane],
+    controls: Collection[str],
+    task: str,
+    pair: tuple[str, str],
+    seeds: int,
 ) -> Figure:
-    encoders = list(style.encoder_colours({encoder for encoder, _ in planes}))
+    encoders = list(style.encoder_colours({encoder for encoder, _ in planes}, controls))
     text = (
         "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
         f"target-only model. Colour: score divided by the bilingual model's, mean over "
         f"{names.count(seeds, 'seed')}. "
         f"White line: {GOOD:g}. Dashed: the straight lines between the models."
     )
-    title = f"{names.task(task)}: the plane through the three models, {names.pair(source, target)}"
+    title = f"{names.task(task)}: the plane through the three models, {names.pair(*pair)}"
     figure, axes = PAGE.axes(len(encoders), 2, title=title, text=text)
     levels = levels_of(planes)
     for encoder, across in zip(encoders, axes, strict=True):
-        for role, code, panel in zip(("source", "target"), (source, target), across, strict=True):
+        for role, code, panel in zip(("source", "target"), pair, across, strict=True):
             panel.set_title(
-                f"{names.encoder(encoder)}\nscored on {names.language(code)} ({role})",
+                f"{names.encoder(encoder, controls)}\nscored on {names.language(code)} ({role})",
                 loc="left",
                 fontsize=9.5,
             )

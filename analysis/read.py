@@ -2,7 +2,9 @@
 
 ``surfaces/`` holds one row per (cell, scope, point, evaluation language, metric); kept here are
 the primary metric of each task on the source and on the target language. ``geometry/`` holds the
-norms and the angle. Which cells count is decided by ``sweeps/NAME/plan.json`` where there is one.
+norms and the angle. Which cells count and which encoders are controls (never trained) is decided by
+``sweeps/NAME/plan.json`` where there is one. Without one, and with one that does not say, encoders with
+"random" in their names are taken as controls.
 
 Two columns are added. ``corner`` names the three models that were trained ("bilingual",
 "source-only", "target-only"; empty elsewhere). ``relative`` is the score divided by the bilingual
@@ -17,12 +19,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis.gaps import find_gaps, listing
-from analysis.names import PRIMARY_METRICS
+from analysis.names import PRIMARY_METRICS, called_random
 
 CELL = ["encoder", "task", "source", "target", "seed"]
 ROW = ["cell", "scope", "point", "eval_role"]
@@ -47,10 +52,11 @@ class NothingThereError(AnalysisError):
 
 @dataclass(frozen=True)
 class Results:
-    """What the figures draw: checked rows, and what is missing from them in words."""
+    """What the figures draw: checked rows, which encoders are controls, and what is missing in words."""
 
     surfaces: pd.DataFrame
     geometry: pd.DataFrame
+    controls: frozenset[str]
     notes: tuple[str, ...] = ()
 
     @property
@@ -61,9 +67,10 @@ class Results:
 
 @dataclass(frozen=True)
 class Selection:
-    """The cells that count: those of a plan, or all (``cells`` is None)."""
+    """What plans say: the cells that count and the controls (None: all cells; nothing about controls)."""
 
     cells: frozenset[str] | None
+    controls: frozenset[str] | None
     note: str = ""
     sweeps: tuple[str, ...] = ()
 
@@ -85,8 +92,9 @@ def load(folder: Path, sweep: str | None = None) -> Results:
         )
     _check_one_cell_each(pd.concat([surfaces[[*CELL, "cell"]], geometry[[*CELL, "cell"]]]), selection)
     surfaces = _checked(surfaces[surfaces["eval_role"].isin(["source", "target"])])
-    notes = find_gaps(surfaces, geometry, selection.cells)
-    return Results(surfaces, geometry, ((selection.note,) if selection.note else ()) + tuple(notes))
+    controls, guess = _controls(selection, sorted({*surfaces["encoder"], *geometry["encoder"]}))
+    notes = (selection.note, guess, *find_gaps(surfaces, geometry, selection.cells))
+    return Results(surfaces, geometry, controls, tuple(note for note in notes if note))
 
 
 def split_by(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -101,20 +109,57 @@ def select(folder: Path, sweep: str | None) -> Selection:
     names = tuple(plans)
     if sweep is None and len(plans) > 1:
         note = f"cells of all sweeps together ({', '.join(names)}); --sweep NAME takes one"
-        return Selection(None, note, names)
+        return Selection(None, _together([_plan(path).controls for path in plans.values()]), note, names)
     if sweep is None and not plans:
-        return Selection(None)
+        return Selection(None, None)
     name = names[0] if sweep is None else sweep
     if name not in plans:
         known = ", ".join(names) or "none"
         raise AnalysisError(f"--sweep {name}: no plan at {folder / 'sweeps' / name}. Sweeps there: {known}.")
+    cells, controls = _plan(plans[name])
+    return Selection(cells, controls, f"cells of the sweep {name!r}", names)
+
+
+class _Plan(NamedTuple):
+    """What is read of a plan; plans of older versions say nothing about controls (None)."""
+
+    cells: frozenset[str]
+    controls: frozenset[str] | None
+
+
+def _plan(path: Path) -> _Plan:
     try:
-        cells = frozenset(json.loads(plans[name].read_text(encoding="utf-8"))["surfaces"])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cells = _names(content["surfaces"])
+        controls = _names(content["controls"]) if "controls" in content else None
     except (ValueError, KeyError, TypeError) as error:
         raise AnalysisError(
-            f"{plans[name]}: expected a JSON object with a list 'surfaces' ({error!r})"
+            f"{path}: expected a JSON object with a list 'surfaces' and, if any, a list 'controls', both of "
+            f"names ({error!r}). Run the sweep's command again: it writes the plan anew."
         ) from error
-    return Selection(cells, f"cells of the sweep {name!r}", names)
+    return _Plan(cells, controls)
+
+
+def _names(value: object) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"found {value!r}")
+    return frozenset(value)
+
+
+def _together(controls: Sequence[frozenset[str] | None]) -> frozenset[str] | None:
+    """Return the controls of several plans, or None if one of them does not say."""
+    said = [of_plan for of_plan in controls if of_plan is not None]
+    return frozenset[str]().union(*said) if len(said) == len(controls) else None
+
+
+def _controls(selection: Selection, encoders: Sequence[str]) -> tuple[frozenset[str], str]:
+    """Return the controls, and a note where only their names tell."""
+    if selection.controls is not None:
+        return selection.controls, ""
+    guessed = [encoder for encoder in encoders if called_random(encoder)]
+    why = "a plan.json does not list its controls" if selection.sweeps else "there is no plan.json"
+    taken = f"taken as controls: {', '.join(guessed) or 'none'}"
+    return frozenset(guessed), f'Encoders with "random" in their names are {taken} ({why}).'
 
 
 def _read(folder: Path, columns: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -123,11 +168,27 @@ def _read(folder: Path, columns: Sequence[str], metrics: Sequence[str] | None = 
     if all(any(part.startswith(("_", ".")) for part in name) for name in names):
         return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
     filters = [("metric", "in", list(metrics))] if metrics else None
-    frame = pd.read_parquet(str(folder), filters=filters)
+    try:
+        frame = pd.read_parquet(str(folder), filters=filters)
+    except (OSError, pa.ArrowException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise AnalysisError(
+            f"{_damaged(folder)}: cannot be read as Parquet ({reason}). Delete it and run the sweep again."
+        ) from error
     absent = [column for column in columns if column not in frame.columns]
     if absent:
         raise AnalysisError(f"{folder}: columns missing: {', '.join(absent)}")
     return frame[list(columns)].astype({"encoder": str, "task": str})
+
+
+def _damaged(folder: Path) -> Path:
+    """Return the first file below that is no sound Parquet file; the folder if all seem sound."""
+    for path in sorted(folder.rglob("*.parquet")):
+        try:
+            pq.ParquetFile(path).read()
+        except (OSError, pa.ArrowException):
+            return path
+    return folder
 
 
 def _keep(frame: pd.DataFrame, selection: Selection) -> pd.DataFrame:

@@ -5,7 +5,7 @@ The CSV holds fractions in [0, 1], the Markdown percent. A dash stands for what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,17 @@ from analysis.findings import findings
 MODELS = {"source_only": "source-only", "bilingual": "bilingual", "target_only": "target-only"}
 
 
-def write(table: pd.DataFrame, notes: Sequence[str], folder: Path) -> str:
+def write(table: pd.DataFrame, notes: Sequence[str], controls: Collection[str], folder: Path) -> str:
     """Write both files and return the Markdown."""
     table.to_csv(folder / "summary.csv", index=False, float_format="%.6f")
-    text = markdown(table, notes)
+    text = markdown(table, notes, controls)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     return text
 
 
-def markdown(table: pd.DataFrame, notes: Sequence[str]) -> str:
+def markdown(table: pd.DataFrame, notes: Sequence[str], controls: Collection[str]) -> str:
     """Return sentences first, then the numbers, then what is missing."""
-    parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table))]
+    parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table, controls))]
     if not table.empty:
         parts += ["", "## Scores of the three models (percent, mean ± sd over seeds)", "", *_scores(table)]
         parts += ["", "## From the source-only to the bilingual model", "", *_lines(table)]

@@ -9,7 +9,7 @@ happens to measure. Files carry no dates, so the same results give the same byte
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +19,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
-
-from analysis.names import is_control
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREYS = ("#6E6E6E", "#A0A0A0", "#404040")
@@ -98,14 +96,14 @@ class Page:
         return figure, panels
 
 
-def encoder_colours(encoders: Iterable[str]) -> dict[str, str]:
+def encoder_colours(encoders: Iterable[str], controls: Collection[str]) -> dict[str, str]:
     """Return a colour for each encoder: the palette in order of name, greys for controls."""
     ordered = sorted(encoders)
-    trained = [encoder for encoder in ordered if not is_control(encoder)]
-    controls = [encoder for encoder in ordered if is_control(encoder)]
+    trained = [encoder for encoder in ordered if encoder not in controls]
+    untrained = [encoder for encoder in ordered if encoder in controls]
     return {
         **{encoder: PALETTE[index % len(PALETTE)] for index, encoder in enumerate(trained)},
-        **{encoder: GREYS[index % len(GREYS)] for index, encoder in enumerate(controls)},
+        **{encoder: GREYS[index % len(GREYS)] for index, encoder in enumerate(untrained)},
     }
 
 

@@ -154,8 +154,11 @@ def _write(root: Path, cell: Cell, identifier: str, rows: pd.DataFrame) -> None:
     rows.to_parquet(folder / f"{identifier}.parquet", index=False)
 
 
-def write_plan(folder: Path, sweep: str, cells: Iterable[str]) -> None:
-    """Write the list of a sweep's cells."""
+def write_plan(
+    folder: Path, sweep: str, cells: Iterable[str], *, controls: Iterable[str] | None = None
+) -> None:
+    """Write a plan: a sweep's cells and its controls, or without a word about them."""
     path = folder / "sweeps" / sweep / "plan.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"surfaces": list(cells)}), encoding="utf-8")
+    said = {} if controls is None else {"controls": list(controls)}
+    path.write_text(json.dumps({"surfaces": list(cells), **said}), encoding="utf-8")

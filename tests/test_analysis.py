@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -267,7 +268,7 @@ def test_the_lines_band_is_the_bootstrap_over_cells(results: Results) -> None:
 
 
 def test_colour_is_the_encoder_and_style_the_language_everywhere(results: Results) -> None:
-    colours = encoder_colours(results.encoders)
+    colours = encoder_colours(results.encoders, results.controls)
     assert len(set(colours.values())) == 2
     for figure in (drawn(lines.draw(results))["lines-en"], drawn(pairs.draw(results))["pair-en-de"]):
         for encoder, colour in colours.items():
@@ -278,9 +279,9 @@ def test_colour_is_the_encoder_and_style_the_language_everywhere(results: Result
 
 
 def test_a_control_is_grey_and_leaves_other_colours_alone() -> None:
-    with_control = encoder_colours(["a-random", "mbert", "xlmr"])
-    assert with_control["mbert"] == encoder_colours(["mbert", "xlmr"])["mbert"]
-    red, green, blue = matplotlib.colors.to_rgb(with_control["a-random"])
+    with_control = encoder_colours(["a-control", "mbert", "xlmr"], {"a-control"})
+    assert with_control["mbert"] == encoder_colours(["mbert", "xlmr"], ())["mbert"]
+    red, green, blue = matplotlib.colors.to_rgb(with_control["a-control"])
     assert red == green == blue
 
 
@@ -397,7 +398,7 @@ def test_partial_grids_draw_what_is_there_and_name_the_rest(tmp_path: Path) -> N
     row = summarise(only_plane).iloc[0]
     assert row["target_rise_mean"] == pytest.approx(0.4)
     assert np.isnan(row["source_drop_mean"])
-    assert "shape is unknown" in " ".join(findings.findings(summarise(only_plane)))
+    assert "shape is unknown" in " ".join(findings.findings(summarise(only_plane), ()))
 
 
 # Summary
@@ -429,7 +430,7 @@ def test_a_dip_between_the_models_is_the_drop_and_extrapolation_is_not(tmp_path:
     row = summarise(load(tmp_path)).iloc[0]
     assert row["source_drop_mean"] == pytest.approx(0.2)
     assert np.isnan(row["source_drop_sd"])
-    sentences = " ".join(findings.findings(summarise(load(tmp_path))))
+    sentences = " ".join(findings.findings(summarise(load(tmp_path)), ()))
     assert "the effect shows in 0 of 1 pair" in sentences
     assert "does not show where the source score falls too: English → German" in sentences
     assert "one seed only" in sentences
@@ -437,7 +438,7 @@ def test_a_dip_between_the_models_is_the_drop_and_extrapolation_is_not(tmp_path:
 
 def test_a_target_that_does_not_rise_is_said(tmp_path: Path) -> None:
     write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), Truth(zero_shot=0.88))
-    sentences = " ".join(findings.findings(summarise(load(tmp_path))))
+    sentences = " ".join(findings.findings(summarise(load(tmp_path)), ()))
     assert "hardly rises: English → German" in sentences
 
 
@@ -453,7 +454,8 @@ def test_other_scopes_stay_out_of_the_summary(tmp_path: Path) -> None:
 def control_sentences(folder: Path, control: Truth) -> str:
     write_cell(folder, Cell("mbert", "pos", "en", "de", 1), Truth(zero_shot=0.6))
     write_cell(folder, Cell("toy-random", "pos", "en", "de", 1), control)
-    return " ".join(findings.findings(summarise(load(folder))))
+    results = load(folder)
+    return " ".join(findings.findings(summarise(results), results.controls))
 
 
 def test_a_control_that_behaves_the_same_is_said(tmp_path: Path) -> None:
@@ -474,7 +476,63 @@ def test_a_control_without_the_effect_is_said(tmp_path: Path) -> None:
 
 
 def test_without_a_control_the_summary_says_what_that_means(results: Results) -> None:
-    assert "There is no randomly initialised control" in findings.findings(summarise(results))[-1]
+    assert (
+        "There is no randomly initialised control"
+        in findings.findings(summarise(results), results.controls)[-1]
+    )
+
+
+def test_the_plan_says_which_encoders_are_controls(tmp_path: Path) -> None:
+    """Names do not count: here the trained encoder is the one with "random" in its name."""
+    cells = [Cell(encoder, "pos", "en", "de", 1) for encoder in ("untrained", "random-order")]
+    planned = [write_cell(tmp_path, cell, plane=UNEVEN) for cell in cells]
+    write_plan(tmp_path, "s", planned, controls=["untrained"])
+    results = load(tmp_path)
+    assert results.controls == {"untrained"}
+    assert not any("taken as controls" in note for note in results.notes)
+    for drawings in (lines.draw(results), pairs.draw(results), geometry.draw(results)):
+        (figure,) = drawn(drawings).values()
+        legend = {text.get_text() for one in figure.legends for text in one.get_texts()}
+        assert {"untrained (control)", "random-order"} <= legend
+        colours = encoder_colours(results.encoders, results.controls)
+        shown = {line.get_color() for axes in figure.axes for line in axes.get_lines()}
+        assert set(colours.values()) <= shown
+    (figure,) = drawn(planes.draw(results)).values()
+    titles = [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes]
+    assert titles[:4] == ["random-order"] * 2 + ["untrained (control)"] * 2
+    assert main([str(tmp_path)]) == 0
+    summary = (tmp_path / "figures" / "summary.md").read_text(encoding="utf-8")
+    assert "control untrained behaves the same as random-order in 1 of 1 pair" in summary
+
+
+def test_without_a_word_in_the_plan_names_tell_the_controls_and_notes_say_so(tmp_path: Path) -> None:
+    first, second = (
+        write_cell(tmp_path, Cell(encoder, "pos", "en", "de", 1)) for encoder in ("a-Random", "own")
+    )
+    taken = 'Encoders with "random" in their names are taken as controls: a-Random'
+    assert load(tmp_path).controls == {"a-Random"}
+    assert f"{taken} (there is no plan.json)." in load(tmp_path).notes
+    write_plan(tmp_path, "old", [first])
+    assert load(tmp_path).controls == {"a-Random"}
+    assert f"{taken} (a plan.json does not list its controls)." in load(tmp_path).notes
+    write_plan(tmp_path, "new", [second], controls=["own"])
+    assert load(tmp_path).controls == {"a-Random"}, "one of two plans does not say"
+    assert load(tmp_path, "new").controls == {"own"}
+    write_plan(tmp_path, "old", [first], controls=["a-Random"])
+    assert load(tmp_path).controls == {"a-Random", "own"}
+    write_plan(tmp_path, "new", [second], controls=[])
+    assert load(tmp_path, "new").controls == set(), "a plan that lists none is believed"
+
+
+@pytest.mark.parametrize("controls", ["random", [1], None])
+def test_controls_that_are_no_list_of_names_are_refused(tmp_path: Path, controls: object) -> None:
+    cell = write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1))
+    write_plan(tmp_path, "s", [cell])
+    (tmp_path / "sweeps" / "s" / "plan.json").write_text(
+        json.dumps({"surfaces": [cell], "controls": controls})
+    )
+    with pytest.raises(AnalysisError, match=r"plan\.json: expected .* a list 'controls'"):
+        load(tmp_path)
 
 
 # The command
@@ -558,3 +616,14 @@ def test_the_analysis_loads_neither_torch_nor_ray_nor_the_sweeps_code() -> None:
         cwd=Path(__file__).parents[1],
     )
     assert done.stdout.strip() == "['analysis']"
+
+
+def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (0, 1):
+        write_cell(tmp_path, Cell("mbert", "pos", "en", "de", seed))
+    victim = sorted((tmp_path / "surfaces").rglob("*.parquet"))[1]
+    victim.write_bytes(b"junk")
+    assert main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert str(victim) in said
+    assert "Delete it and run the sweep again" in said

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -221,6 +222,18 @@ def test_a_wrong_sweep_file(sweep: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_corpus(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(sweep), "data.corpora={pos: udd}"]) == 2
     assert "Did you mean 'ud'?" in capsys.readouterr().err
+
+
+def test_unknown_names_are_told_with_file_and_key(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep.write_text(sweep.read_text().replace("- parsing", "- psr"))
+    assert main(["check", str(sweep)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(rf"{re.escape(str(sweep))}:\d+: tasks\[1\]: found 'psr'; expected a task", err)
+    assert main(["check", str(sweep), "tasks=[pos]", "pairs={hi: [qaa]}"]) == 2
+    assert "pairs: found 'qaa'; expected a language of the ud corpus" in capsys.readouterr().err
+    assert main(["check", str(sweep), "tasks=[psr]"]) == 2
+    assert "override 'tasks=[psr]': tasks[0]: found 'psr'; expected a task" in capsys.readouterr().err
 
 
 def test_it_runs_as_a_module(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:

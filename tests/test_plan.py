@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob, load_job, parse_job
-from xltray.plan import DataId, Plan, make_plan
+from xltray.plan import TYPICAL_PARAMETERS, DataId, Plan, make_plan
 from xltray.spec import EncoderSpec, SweepSpec
 from xltray.spec_types import Role
 from xltray.sweepfile import load_sweep
@@ -36,6 +37,9 @@ class FakeInputs:
 
     def checkpoint(self, encoder: EncoderSpec) -> str:
         return f"{encoder.checkpoint}@{encoder.revision}"
+
+    def location(self, encoder: EncoderSpec) -> str:
+        return str(encoder.checkpoint)
 
 
 OWN = {"pretrain": {"languages": ["de", "en"], "text": ["more.txt"], "steps": 10}}
@@ -204,9 +208,22 @@ def test_costs_order_jobs_of_a_kind(full: Plan) -> None:
     for job in full.of_kind("finetune"):
         assert isinstance(job, FinetuneJob)
         # 5 epochs of 1000 bytes forward and backward, 20 validations on 100 bytes, a language.
-        assert job.cost == len(job.languages) * (3 * 5 * 1000 + 20 * 100)
-    (surface,) = plan_of(grid={"plane": [0, 1], "lines": None}, scopes=["all", "head"]).of_kind("surface")
+        passes = len(job.languages) * (3 * 5 * 1000 + 20 * 100)
+        size = full.sweep.encoders[job.encoder.name].known_parameters
+        assert size is not None
+        assert job.cost == pytest.approx(passes * size / TYPICAL_PARAMETERS)
+    unknown = {"x": {"checkpoint": "a/b"}}
+    grid = {"plane": [0, 1], "lines": None}
+    (surface,) = plan_of(grid=grid, scopes=["all", "head"], encoders=unknown).of_kind("surface")
     assert surface.cost == 200 * 4 * 2
+
+
+@pytest.mark.parametrize("step", [0.1, 0.06666666666666667, 0.3333333333333333])
+def test_any_grid_survives_the_way_to_a_worker(step: float) -> None:
+    plan = plan_of(grid={"plane": None, "lines": {"start": 0, "stop": 1, "step": step}})
+    for job in plan.jobs.values():
+        assert load_job(job.model_dump_json()).id == job.id
+        assert parse_job(json.loads(job.model_dump_json())).id == job.id
 
 
 class TestNeeded:
@@ -239,13 +256,14 @@ class TestNeeded:
         gone = {surface.id, *surface.needs}
         assert self.needed(set(self.plan.jobs) - gone) == gone
 
-    def test_a_missing_encoder_is_made_only_for_endpoints_that_are_missing(self) -> None:
+    def test_a_missing_encoder_is_made_only_for_surfaces_that_are_missing(self) -> None:
         (encoder,) = ids(self.plan, "pretrain")
         surface = self.surface("vi")
         everything = set(self.plan.jobs)
         assert self.needed(everything - {encoder}) == set()
-        assert self.needed(everything - {encoder, surface.id}) == {surface.id}
-        endpoint = surface.needs[0]
+        # The surface itself reads the encoder: its tokenizer, and the structure of the model.
+        assert self.needed(everything - {encoder, surface.id}) == {encoder, surface.id}
+        endpoint = surface.needs[1]
         assert self.needed(everything - {encoder, surface.id, endpoint}) == {encoder, surface.id, endpoint}
 
 

@@ -202,6 +202,13 @@ def change_done(tiny: Tiny, endpoint: Any, **changes: Any) -> None:
     tiny.store.write_json(path, tiny.store.read_json(path) | changes)
 
 
+def publish_again(tiny: Tiny, endpoint: Any, **changes: Any) -> None:
+    """Let an endpoint's record agree with its files, which a test has changed."""
+    path = f"endpoints/{endpoint.id}"
+    done = {key: value for key, value in tiny.done(endpoint).items() if key != "files"}
+    tiny.store.publish_directory(tiny.root / path, path, done | changes)
+
+
 def forget(tiny: Tiny, job: SurfaceJob) -> None:
     tiny.store.delete(tiny.store.surface_path(job))
     tiny.store.delete(tiny.store.geometry_path(job))
@@ -237,6 +244,20 @@ def test_endpoints_of_different_beginnings_are_refused(tiny: Tiny, tmp_path: Pat
     assert not own.store.exists(own.store.geometry_path(job))
 
 
+def test_an_endpoint_that_changed_on_disk_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job = own.cell()
+    forget(own, job)
+    path = own.root / "endpoints" / job.source_endpoint.id / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(EndpointError, match=rf"(?s)cell {job.id}.*{job.source_endpoint.id}.*has changed"):
+        run_job(job, own.context)
+    assert not own.store.exists(own.store.surface_path(job))
+    assert not own.store.exists(own.store.geometry_path(job))
+
+
 def test_weights_that_are_not_finite_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     own = tiny.copied(tmp_path / "store")
     job = own.cell()
@@ -244,6 +265,7 @@ def test_weights_that_are_not_finite_are_refused(tiny: Tiny, tmp_path: Path) -> 
     weights = load_file(path)
     weights["head.bias"][0] = np.nan
     save_file(weights, path)
+    publish_again(own, job.source_endpoint)
     forget(own, job)
     with pytest.raises(EndpointError, match="not finite"):
         run_job(job, own.context)
@@ -297,16 +319,14 @@ def test_one_evaluator_serves_cells_of_several_tasks(tiny: Tiny) -> None:
         assert found == expected
 
 
-def test_chunks_begin_with_the_corners_and_hold_each_missing_point_once(tiny: Tiny) -> None:
+def test_chunks_hold_each_missing_point_once(tiny: Tiny) -> None:
     job = tiny.cell()
-    corners = {job.grid.index(point) for point in CORNERS.values()}
     missing = [(scope, point) for scope in SCOPES for point in range(POINTS) if (scope, point) != ("all", 1)]
     cut = chunks(job, missing, 3)
     assert sorted((c.scope, point) for c in cut for point in c.points) == sorted(missing)
     for scope in SCOPES:
         own = [c for c in cut if c.scope == scope]
-        assert set(own[0].points) == corners
-        assert [len(c.points) for c in own[1:-1]] == [3] * (len(own) - 2)
+        assert [len(c.points) for c in own[:-1]] == [3] * (len(own) - 1)
 
 
 # Interrupted runs.
@@ -412,6 +432,8 @@ def test_parts_of_endpoints_that_were_made_again_are_not_used(tiny: Tiny, tmp_pa
         weights["head.weight"] = weights["head.weight"][::-1].copy()
         save_file(weights, path / "model.safetensors")
         done = {key: value for key, value in root.done(learner).items() if key != "files"}
+        # Without counts to compare with, any weights are taken.
+        publish_again(root, learner, counts={})
         evaluator = CellEvaluator(root.context)
         evaluator.load(job)
         (qaa,) = (s for s in evaluator.score_point(CORNERS["source"]) if s.language == "qaa")

@@ -280,7 +280,7 @@ def test_a_broken_line_and_a_folder_without_a_model_come_together(
     Path("model").mkdir()
     said = refused([ud_sweep(encoders={"local": {"checkpoint": "./model"}})], 3, capsys, cluster)
     assert "UD_German-GSD/xx-ud-train.conllu:1" in said
-    assert "encoder checkpoint './model': found a folder without config.json" in said
+    assert f"encoder checkpoint '{Path('model').resolve()}': found a folder without config.json" in said
 
 
 def test_only_what_will_be_read_must_be_there(cluster: FakeCluster) -> None:
@@ -288,6 +288,15 @@ def test_only_what_will_be_read_must_be_there(cluster: FakeCluster) -> None:
         treebank(folder)
     assert main([ud_sweep()]) == 0
     assert main([ud_sweep(pairs={"en": ["de"]})]) == 0
+
+
+def test_mistakes_of_form_do_not_hide_unknown_names(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster
+) -> None:
+    changes = {"tasks": ["poss"], "pairs": {"qaa": ["xx"]}, "finetune": {"epochs": "many"}, "sedes": [1]}
+    said = refused([write(changes)], 2, capsys, cluster)
+    for found in ("'poss'", "'xx'", "finetune.epochs", "sedes"):
+        assert found in said
 
 
 def test_a_store_that_cannot_be_written(capsys: pytest.CaptureFixture[str], cluster: FakeCluster) -> None:
@@ -436,7 +445,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     (place,) = (n for n, line in enumerate(printed) if "To go on:" in line)
     assert printed[place].startswith("Interrupted: 3 of 15 jobs done, 12 left.")
     command = printed[place + 1].strip()
-    assert shlex.split(command) == ["python", "-m", "xltray.sweep", *arguments]
+    assert shlex.split(command) == [sys.orig_argv[0], "-m", "xltray.sweep", *arguments]
     first = set(cluster.needed)
     cluster.outcome = lambda needed: RunOutcome(tuple(needed))
     assert main(shlex.split(command)[3:]) == 0

@@ -170,9 +170,7 @@ def test_empty_rows_are_skipped_and_counted(tmp_path: Path) -> None:
 
 def test_table_1() -> None:
     opened = corpus(Path("nowhere"))
-    expected = {
-        code: (opened.expected(code, "train"), opened.expected(code, "dev")) for code in opened.languages()
-    }
+    expected = {code: (opened.expected(code, "train"), opened.expected(code, "dev")) for code in opened.paper}
     large = (20000, 10000)
     assert expected == dict.fromkeys(("ar", "de", "en", "es", "fr", "ru", "vi", "zh"), large) | {
         "hi": (5000, 1000)
@@ -180,12 +178,23 @@ def test_table_1() -> None:
     assert opened.expected("fi", "train") is None
 
 
-def test_languages_that_are_there_can_be_asked_for(tmp_path: Path) -> None:
-    write_table(entities_table(SENTENCES), tmp_path / "wikiann" / "fi", "train")
-    put(tmp_path / "ja" / "train", entities_text(SENTENCES))
+def test_xtremes_forty_languages_are_known_without_files(tmp_path: Path) -> None:
+    opened = corpus(tmp_path / "nowhere")
+    known = opened.languages()
+    assert len(known) == 40
+    assert known == tuple(sorted(known))
+    assert set(WikiannCorpus.paper) | {"af", "sw", "tl", "yo"} <= set(known)
+    with pytest.raises(MissingInputError, match="the train data of 'sw' is missing"):
+        opened.identify("sw", "train")
+
+
+def test_other_languages_are_known_once_they_are_there(tmp_path: Path) -> None:
+    known = set(corpus(tmp_path).languages())
+    write_table(entities_table(SENTENCES), tmp_path / "wikiann" / "ceb", "train")
+    put(tmp_path / "sv" / "train", entities_text(SENTENCES))
     put(tmp_path / "ud" / "notes", b"no training data")
     put(tmp_path / "all_languages" / "train", entities_text(SENTENCES))
-    assert set(corpus(tmp_path).languages()) - set(WikiannCorpus.paper) == {"fi", "ja"}
+    assert set(corpus(tmp_path).languages()) - known == {"ceb", "sv"}
 
 
 # Broken files

@@ -24,6 +24,7 @@ from xltray.corpora.base import Corpus, Entities, Kind, Pair, ReleasedCorpus, Se
 from xltray.corpora.registry import open_corpus, text_kind
 from xltray.corpora.text import text_sentences
 from xltray.errors import CorpusError, MissingInputError, Problem, ProblemsError, XltrayError
+from xltray.inputs import check_names
 from xltray.spec import DataSpec, SweepSpec
 from xltray.spec_types import Role
 from xltray.sweepfile import load_sweep
@@ -196,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.set_defaults(run=_run_check)
     options = parser.parse_args(arguments)
     try:
-        sweep = load_sweep(options.sweep, options.overrides)
+        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
         return int(options.run(sweep))
     except XltrayError as error:
         print(error, file=sys.stderr)

@@ -15,16 +15,19 @@ from torch import Tensor
 from xltray.context import JobContext
 from xltray.corpora.base import at_most
 from xltray.corpora.registry import open_corpus
-from xltray.errors import CorpusError, EndpointError, Problem
-from xltray.fingerprint import fingerprint, short
+from xltray.errors import CornerMismatchError, CorpusError, EndpointError, Problem
+from xltray.fingerprint import file_fingerprint, fingerprint, short
 from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
 from xltray.nn.flat import FlatModel
 from xltray.nn.model import EndpointModel, hidden_size, seed_of
+from xltray.results import Score
 from xltray.spec_types import Role
 from xltray.store import DONE
 from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
+
+WEIGHTS = "model.safetensors"
 
 
 def open_encoder(ref: EncoderRef, context: JobContext) -> Encoder:
@@ -112,14 +115,24 @@ def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> di
     """Load the three endpoints as flat vectors, by the names of the corners.
 
     Raises:
-        EndpointError: if they did not start from identical weights, or cannot be used.
+        EndpointError: if a file is not what was written, if the three did not start from identical
+            weights, or if they cannot be used.
     """
     initial = {}
     weights = {}
     for corner, endpoint in job.endpoints.items():
         path = context.store.endpoint_path(endpoint.id)
-        initial[corner] = context.store.read_json(f"{path}/{DONE}")["initial_weights"]
-        weights[corner] = model.load(context.store.local_directory(path) / "model.safetensors")
+        done = context.store.read_json(f"{path}/{DONE}")
+        file = context.store.local_directory(path) / WEIGHTS
+        expected, found = done["files"][WEIGHTS]["sha256"], file_fingerprint(file)
+        if found != expected:
+            raise EndpointError(
+                f"cell {job.id}: {path}/{WEIGHTS} has changed since it was written: found SHA-256 "
+                f"{found[:12]}, expected {expected[:12]}. Delete {path} from the store and run the sweep "
+                "again."
+            )
+        initial[corner] = done["initial_weights"]
+        weights[corner] = model.load(file)
     if len(set(initial.values())) != 1:
         found = ", ".join(f"{job.endpoints[corner].id}: {hash_[:12]}" for corner, hash_ in initial.items())
         raise EndpointError(
@@ -133,4 +146,27 @@ def weights_id(job: SurfaceJob, context: JobContext) -> str:
     """Return what names the weights of the three endpoints; the same job may give others elsewhere."""
     markers = [f"{context.store.endpoint_path(endpoint.id)}/{DONE}" for endpoint in job.endpoints.values()]
     files = [context.store.read_json(marker)["files"] for marker in markers]
-    return short(fingerprint([file["model.safetensors"]["sha256"] for file in files]))
+    return short(fingerprint([file[WEIGHTS]["sha256"] for file in files]))
+
+
+def check_corner(job: SurfaceJob, corner: str, scores: Sequence[Score], context: JobContext) -> None:
+    """Compare scores at a corner with what the endpoint scored when it was fine-tuned.
+
+    At a corner the weights are bit-equal to the endpoint's, so the counts must be equal too.
+
+    Raises:
+        CornerMismatchError: naming the cell, the corner and the numbers.
+    """
+    path = context.store.endpoint_path(job.endpoints[corner].id)
+    done = context.store.read_json(f"{path}/{DONE}")
+    for score in scores:
+        expected = done["counts"].get(score.language, {}).get(score.metric)
+        found = [score.correct, score.predicted, score.gold]
+        if expected is not None and found != expected:
+            raise CornerMismatchError(
+                f"cell {job.id}: at the {corner} corner, {score.metric} on {score.language} has counts "
+                f"{found}; its endpoint had {expected} when it was fine-tuned (on "
+                f"{done['provenance'].get('device')}). The surface is refused. Was the endpoint made on "
+                f"another kind of device, or by another version? Delete {path} from the store and run "
+                "the sweep again."
+            )

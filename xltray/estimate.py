@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xltray.jobs import FinetuneJob, PretrainJob
+from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob
 from xltray.plan import Plan
-from xltray.spec import PretrainSpec, SweepSpec
 
-# A row of surfaces as zstd Parquet, measured on the paper's grid (8 to 12 bytes); rounded up.
-BYTES_PER_ROW = 16
+# Surfaces as zstd Parquet: a row takes 8 to 12 bytes on the paper's grid, parsing has three rows an
+# evaluation, and each of a cell's two files has some 10 kB of schema and statistics.
+BYTES_PER_EVALUATION = 30
+BYTES_PER_CELL = 20_000
 BYTES_PER_WEIGHT = 4
 
 
@@ -29,27 +30,11 @@ class Estimate(NamedTuple):
 
 def estimate(plan: Plan) -> Estimate:
     """Estimate the disk that a plan's results take; task heads, under 1%, are left out."""
-    sizes = {name: parameters(plan.sweep, name) for name in plan.sweep.encoders}
+    sizes = {name: encoder.known_parameters for name, encoder in plan.sweep.encoders.items()}
     weights = {name: BYTES_PER_WEIGHT * (size or 0) for name, size in sizes.items()}
     encoders = sum(weights[job.name] for job in plan.jobs.values() if isinstance(job, PretrainJob))
     endpoints = sum(weights[job.encoder.name] for job in plan.jobs.values() if isinstance(job, FinetuneJob))
+    cells = sum(isinstance(job, SurfaceJob) for job in plan.jobs.values())
+    results = BYTES_PER_EVALUATION * plan.evaluations + BYTES_PER_CELL * cells
     unknown = tuple(name for name, size in sizes.items() if size is None)
-    return Estimate(encoders, endpoints, BYTES_PER_ROW * plan.evaluations, unknown)
-
-
-def parameters(sweep: SweepSpec, name: str) -> int | None:
-    """Return the number of parameters of an encoder, as far as the sweep file says."""
-    encoder = sweep.encoders[name]
-    if encoder.pretrain is None:
-        return encoder.parameters
-    return bert_parameters(encoder.pretrain)
-
-
-def bert_parameters(spec: PretrainSpec) -> int:
-    """Return the number of parameters of a BERT without pooler (Devlin et al. 2019)."""
-    size = spec.hidden_size
-    norm = 2 * size
-    embeddings = (spec.vocabulary + spec.max_positions + 2) * size + norm
-    attention = 4 * (size * size + size) + norm
-    feed_forward = 2 * 4 * size * size + 4 * size + size + norm
-    return embeddings + spec.layers * (attention + feed_forward)
+    return Estimate(encoders, endpoints, results, unknown)

@@ -10,9 +10,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from xltray.context import JobContext
-from xltray.endpoints import DevSet, build_model, load_dev_set, load_endpoints, open_encoder
+from xltray.endpoints import (
+    DevSet,
+    build_model,
+    check_corner,
+    load_dev_set,
+    load_endpoints,
+    open_encoder,
+)
 from xltray.errors import EndpointError
-from xltray.grid import Point
+from xltray.grid import CORNERS, Point
 from xltray.jobs import SurfaceJob
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.encoder import Encoder
@@ -39,8 +46,16 @@ class CellEvaluator:
     def load(self, job: SurfaceJob) -> str:
         """Take up a cell: load its endpoints, and dev sets that are not there yet.
 
+        The corners are scored and compared with the endpoints' own counts, whether the grid holds
+        them or not, so that nothing is ever scored on a device that disagrees with the one that
+        the endpoints were made on.
+
         Returns:
             The device that the cell is scored on, for the records.
+
+        Raises:
+            CornerMismatchError: naming the cell, the corner and the numbers.
+            EndpointError: if an endpoint cannot be used.
         """
         key = (job.encoder.content, job.task, job.bilingual_endpoint.recipe, job.bilingual_endpoint.parser)
         self._interpolator = None  # first free what the last cell needed
@@ -58,6 +73,8 @@ class CellEvaluator:
             source_P=endpoints["source"],
             target_P=endpoints["target"],
         )
+        for corner, point in CORNERS.items():
+            check_corner(job, corner, self.score_point(point), self.context)
         return device_name(self.context.device)
 
     def score(self, chunk: Chunk) -> list[Score]:

@@ -26,7 +26,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from xltray.context import JobContext, Progress
-from xltray.endpoints import DevSet, build_model, load_dev_set, load_split, open_encoder
+from xltray.endpoints import WEIGHTS, DevSet, build_model, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, EndpointError, Problem
 from xltray.jobs import FinetuneJob
 from xltray.nn.device import device_name, set_threads
@@ -37,9 +37,12 @@ from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.tasks.base import Encoded, EncodedSplit, Evaluation, Loss, Task
 from xltray.tasks.registry import get_task
 
+# Progress is told that often, besides after every validation.
+PROGRESS_STEPS = 50
+
 
 def finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
-    """Fine-tune an endpoint and publish it; yields after every validation.
+    """Fine-tune an endpoint and publish it; yields every now and then.
 
     Raises:
         CorpusError: if a training set has nothing to train on.
@@ -138,9 +141,10 @@ class _Run:
                 if step in validate_after:
                     self._validate(epoch + step / epoch_steps, float(torch.stack(losses).mean()))
                     losses.clear()
+                if step in validate_after or self.steps % PROGRESS_STEPS == 0:
                     yield Progress(self.steps, total, "steps")
-                    if self.since_gain >= recipe.patience:
-                        return
+                if self.since_gain >= recipe.patience:
+                    return
 
     def _step(self, accelerator: Accelerator, optimizer: Any, sequences: Sequence[Encoded]) -> Tensor:
         self.model.train()
@@ -192,7 +196,10 @@ class _Run:
         """Write the kept model, the job, the history and, last, DONE.json."""
         self.flat.assign(self.best_P)
         if not bool(torch.isfinite(self.best_P).all()):
-            raise EndpointError(f"{self.job.id}: the best model has weights that are not finite; it diverged")
+            raise EndpointError(
+                f"endpoint {self.job.id}: found weights that are not finite in its best model; expected "
+                "finite ones. It diverged: lower finetune.learning_rate, or set finetune.clip_norm."
+            )
         done = {
             "counts": self.best_counts,
             "score": self.best_score,
@@ -206,7 +213,7 @@ class _Run:
         rows = [{**row, "selected": row["step"] == self.best_step} for row in self.rows]
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            self.flat.save(folder / "model.safetensors")
+            self.flat.save(folder / WEIGHTS)
             (folder / "spec.json").write_text(self.job.model_dump_json(indent=1) + "\n", encoding="utf-8")
             pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / "history.parquet")
             self.context.store.publish_directory(folder, self.context.store.endpoint_path(self.job.id), done)

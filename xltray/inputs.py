@@ -7,6 +7,7 @@ read, so that bad input is reported, all at once, before any work starts.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
@@ -28,8 +29,23 @@ from xltray.tasks.registry import TASKS, corpus_name, example_kind
 
 # Stands for content that is not there, where only counts are asked for (dry run).
 UNKNOWN = DataId("unknown", 0)
-# What an encoder's numbers depend on; a folder may hold much else.
-_CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt")
+_SENTENCEPIECE = ("sentencepiece.bpe.model", "sentencepiece.model", "spiece.model", "spm.model")
+# Each of these sets is a whole tokenizer.
+_TOKENIZERS = (
+    ("tokenizer.json",),
+    ("vocab.txt",),
+    *((name,) for name in (*_SENTENCEPIECE, "tokenizer.model")),
+    ("vocab.json", "merges.txt"),
+)
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+# transformers takes the first of these that is there; an index names the files that hold the weights.
+_INDEX = ".index.json"
+_WEIGHTS = (
+    "model.safetensors",
+    f"model.safetensors{_INDEX}",
+    "pytorch_model.bin",
+    f"pytorch_model.bin{_INDEX}",
+)
 
 
 class FileInputs:
@@ -51,14 +67,24 @@ class FileInputs:
         return corpus_name(task, self.spec)
 
     def checkpoint(self, encoder: EncoderSpec) -> str:
-        """Return what names a checkpoint's content: id@revision, or a hash of its files."""
+        """Return what names a checkpoint's content: id@revision, or a hash of a folder's files.
+
+        Hashed are the files that an encoder's numbers depend on: config.json, the tokenizer's, and
+        the weights that would be loaded. What else lies in the folder (an optimizer's state, weights
+        in another format, notes) does not count.
+        """
         checkpoint = str(encoder.checkpoint)
         folder = Path(checkpoint).expanduser()
         if not folder.is_dir():
             self.missing += _absent_folder(checkpoint)
             return f"{checkpoint}@{encoder.revision}"
-        files = sorted({file for pattern in _CHECKPOINT_FILES for file in folder.glob(pattern)})
-        return fingerprint({file.name: file_fingerprint(file) for file in files})
+        names = (name for name in _checkpoint_files(folder) if (folder / name).is_file())
+        return fingerprint({name: file_fingerprint(folder / name) for name in names})
+
+    def location(self, encoder: EncoderSpec) -> str:
+        """Return where to load a checkpoint from; a folder's path is made absolute for the workers."""
+        folder = Path(str(encoder.checkpoint)).expanduser()
+        return str(folder.resolve()) if folder.is_dir() else str(encoder.checkpoint)
 
     def _data(self, corpus: str, language: str, role: Role) -> DataId:
         if corpus not in CORPORA:
@@ -116,11 +142,24 @@ def check_names(sweep: SweepSpec) -> list[Problem]:
         for task, name in corpora.items()
         if name in CORPORA and not offers(name, example_kind(task))
     ]
-    for name in dict.fromkeys(corpora.values()):
-        problems += _unknown_languages(name, "pairs", sweep.languages(), sweep.data)
+    if any(name in CORPORA for name in corpora.values()):
+        for name in dict.fromkeys(corpora.values()):
+            problems += _unknown_languages(name, "pairs", sweep.languages(), sweep.data)
+    else:
+        problems += _languages_of_none(sweep)
     for where, spec in pretrained.items():
         problems += _unknown_languages(spec.corpus, f"{where}.languages", spec.languages, sweep.data)
     return problems
+
+
+def _languages_of_none(sweep: SweepSpec) -> list[Problem]:
+    """Return the pairs' languages that no corpus has; for when the sweep's own corpora are unknown."""
+    known = {language for name in CORPORA for language in open_corpus(name, sweep.data).languages()}
+    return [
+        Problem("pairs", repr(language), "a language of some corpus", did_you_mean(language, known))
+        for language in sweep.languages()
+        if language not in known
+    ]
 
 
 def _unknown_languages(corpus: str, where: str, languages: Iterable[str], data: DataSpec) -> list[Problem]:
@@ -197,7 +236,80 @@ def _splits(jobs: Iterable[Job]) -> list[tuple[str, Kind, str, Role]]:
     return sorted(splits, key=lambda split: (split[0], READERS[split[1]], *split[2:]))
 
 
-_CHECKPOINT = "a folder with config.json, or a model id of the hub"
+_CHECKPOINT = "a folder with config.json, weights and tokenizer, or a model id of the hub"
+
+
+def _checkpoint_files(folder: Path) -> list[str]:
+    """Return the names of what an encoder is loaded from; some may not be there."""
+    tokenizer = {name for names in _TOKENIZERS for name in names}
+    weights = _weights(folder)
+    names = {"config.json", *tokenizer, *_TOKENIZER_SETTINGS, *([weights] if weights else [])}
+    if weights and weights.endswith(_INDEX):
+        names |= _shards(folder / weights) or set()
+    return sorted(names)
+
+
+def _weights(folder: Path) -> str | None:
+    """Return the file of weights, or index of such files, that would be loaded; None without any."""
+    return next((name for name in _WEIGHTS if (folder / name).is_file()), None)
+
+
+def _shards(index: Path) -> set[str] | None:
+    """Return the files that an index names, or None if it is not such an index."""
+    content = _json_object(index)
+    places = content.get("weight_map") if content else None
+    if not isinstance(places, dict) or not places:
+        return None
+    shards = set(places.values())
+    return shards if all(isinstance(shard, str) for shard in shards) else None
+
+
+def _json_object(path: Path) -> dict[str, object] | None:
+    """Return the content of a JSON file that holds a mapping, or None if it does not."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _folder_problems(where: str, folder: Path) -> list[Problem]:
+    """Return what a folder lacks of a checkpoint: configuration, weights, tokenizer."""
+    problems = [_config_problem(where, folder), *_weights_problems(where, folder)]
+    if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
+        expected = "tokenizer.json, vocab.txt, vocab.json with merges.txt, or a sentencepiece model"
+        advice = "Copy the tokenizer's files of the same model into the folder."
+        problems.append(Problem(where, "a folder without a tokenizer", expected, advice))
+    return [problem for problem in problems if problem]
+
+
+def _config_problem(where: str, folder: Path) -> Problem | None:
+    config = folder / "config.json"
+    advice = "Copy config.json of the same model into the folder."
+    if not config.is_file():
+        return Problem(where, "a folder without config.json", _CHECKPOINT, f"Check the path. {advice}")
+    content = _json_object(config)
+    if content is None:
+        return Problem(where, "a config.json that is no JSON object", "a model's configuration", advice)
+    model_type = content.get("model_type")
+    if isinstance(model_type, str) and model_type:
+        return None
+    return Problem(where, "a config.json without model_type", 'a name, e.g. "model_type": "bert"', advice)
+
+
+def _weights_problems(where: str, folder: Path) -> list[Problem]:
+    weights = _weights(folder)
+    advice = "Copy all files of the same model's weights into the folder."
+    if weights is None:
+        return [Problem(where, "a folder without weights", f"one of {', '.join(_WEIGHTS)}", advice)]
+    if not weights.endswith(_INDEX):
+        return []
+    shards = _shards(folder / weights)
+    if shards is None:
+        return [Problem(where, f"a {weights} without weight_map", "which file has which weight", advice)]
+    absent = sorted(shard for shard in shards if not (folder / shard).is_file())
+    expected = f"all {len(shards)} files that {weights} names"
+    return [Problem(where, f"a folder without {', '.join(absent)}", expected, advice)] if absent else []
 
 
 def _absent_folder(checkpoint: str) -> list[Problem]:
@@ -210,8 +322,7 @@ def _absent_folder(checkpoint: str) -> list[Problem]:
 def _checkpoint_problems(checkpoint: str, revision: str | None) -> list[Problem]:
     where, expected = f"encoder checkpoint {checkpoint!r}", _CHECKPOINT
     if Path(checkpoint).expanduser().is_dir():
-        found = (Path(checkpoint).expanduser() / "config.json").is_file()
-        return [] if found else [Problem(where, "a folder without config.json", expected)]
+        return _folder_problems(where, Path(checkpoint).expanduser())
     if absent := _absent_folder(checkpoint):
         return absent
     try:

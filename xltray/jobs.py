@@ -139,7 +139,8 @@ class SurfaceJob(Spec):
     @property
     def needs(self) -> tuple[str, ...]:
         """Ids of the jobs whose results this one reads."""
-        return tuple(endpoint.id for endpoint in self.endpoints.values())
+        pretrained = (self.encoder.pretrained,) if self.encoder.pretrained else ()
+        return (*pretrained, *(endpoint.id for endpoint in self.endpoints.values()))
 
     @cached_property
     def grid(self) -> Grid:

@@ -16,6 +16,9 @@ from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob,
 from xltray.spec import EncoderSpec, SweepSpec
 from xltray.spec_types import Role
 
+# Stands for an encoder whose size the sweep file does not tell: mBERT's.
+TYPICAL_PARAMETERS = 177_262_848
+
 
 class DataId(NamedTuple):
     """What a split is: SHA-256 of its content, and its size in bytes (for cost estimates)."""
@@ -41,6 +44,10 @@ class Inputs(Protocol):
 
     def checkpoint(self, encoder: EncoderSpec) -> str:
         """Return what names a checkpoint's content: id@revision, or a hash of its files."""
+        ...
+
+    def location(self, encoder: EncoderSpec) -> str:
+        """Return where to load a checkpoint from: a hub id, or the absolute path of its folder."""
         ...
 
 
@@ -91,6 +98,11 @@ class _Planner:
         self.sweep = sweep
         self.inputs = inputs
         self.jobs: dict[str, Job] = {}
+        # What a byte of text costs with each encoder, as far as the sweep file tells its size.
+        self.weight = {
+            name: (encoder.known_parameters or TYPICAL_PARAMETERS) / TYPICAL_PARAMETERS
+            for name, encoder in sweep.encoders.items()
+        }
 
     def plan(self) -> Plan:
         surfaces: list[SurfaceJob] = []
@@ -107,7 +119,7 @@ class _Planner:
         if encoder.pretrain is None:
             return EncoderRef(
                 name=name,
-                checkpoint=encoder.checkpoint,
+                checkpoint=self.inputs.location(encoder),
                 revision=encoder.revision,
                 content=self.inputs.checkpoint(encoder),
             )
@@ -117,7 +129,7 @@ class _Planner:
         job = PretrainJob(
             name=name,
             # A step sees batch_size sequences of roughly 4 bytes a subword, forward and backward.
-            cost=3.0 * 4 * spec.steps * spec.batch_size * spec.max_length / 2,
+            cost=self.weight[name] * 3.0 * 4 * spec.steps * spec.batch_size * spec.max_length / 2,
             encoder=spec,
             text={key: data.fingerprint for key, data in text.items()},
         )
@@ -147,9 +159,8 @@ class _Planner:
             recipe=recipe,
             parser=self.sweep.parser if task == "parsing" else None,
             # A backward pass costs about two forward passes.
-            cost=sum(
-                3.0 * recipe.epochs * train.size + validations * dev.size for train, dev in data.values()
-            ),
+            cost=self.weight[encoder.name]
+            * sum(3.0 * recipe.epochs * train.size + validations * dev.size for train, dev in data.values()),
         )
         self.jobs.setdefault(job.id, job)
         return job
@@ -169,5 +180,5 @@ class _Planner:
             alphas=tuple(sorted(set(grid.lines.values()))) if grid.lines else (),
             scopes=self.sweep.scopes,
             evaluation=self.sweep.evaluation,
-            cost=float(dev_bytes) * len(grid.grid()) * len(self.sweep.scopes),
+            cost=self.weight[encoder.name] * dev_bytes * len(grid.grid()) * len(self.sweep.scopes),
         )

@@ -67,7 +67,7 @@ class PretrainSpec(Spec):
     languages: Items[Language] = Field((), description="languages whose training text is used")
     corpus: str = Field("ud", description="corpus that the text comes from")
     text: Items[str] = Field((), description="plain-text files under data.root, one sentence a line")
-    vocabulary: PositiveInt = 6000
+    vocabulary: Annotated[int, Field(ge=6)] = Field(6000, description="subwords, five specials included")
     hidden_size: PositiveInt = 128
     layers: PositiveInt = 4
     heads: PositiveInt = 4
@@ -91,7 +91,22 @@ class PretrainSpec(Spec):
                 f"hidden_size {self.hidden_size} with heads {self.heads}",
                 "a hidden_size that is a multiple of heads",
             )
+        if self.max_length > self.max_positions:
+            raise mistake(
+                f"max_length {self.max_length} above max_positions {self.max_positions}",
+                "a max_length that the encoder's positions hold",
+            )
         return self
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of this BERT, without pooler (Devlin et al. 2019)."""
+        size = self.hidden_size
+        norm = 2 * size
+        embeddings = (self.vocabulary + self.max_positions + 2) * size + norm
+        attention = 4 * (size * size + size) + norm
+        feed_forward = 2 * 4 * size * size + 4 * size + size + norm
+        return embeddings + self.layers * (attention + feed_forward)
 
 
 class EncoderSpec(Spec):
@@ -110,6 +125,11 @@ class EncoderSpec(Spec):
             found = "neither checkpoint nor pretrain" if self.pretrain is None else "checkpoint and pretrain"
             raise mistake(found, "one of checkpoint and pretrain")
         return self
+
+    @property
+    def known_parameters(self) -> int | None:
+        """The number of parameters, as far as the sweep file tells."""
+        return self.pretrain.parameters if self.pretrain else self.parameters
 
 
 class FinetuneSpec(Spec):

@@ -6,6 +6,7 @@ a number in quotes is text. Lists serve as tuples.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -40,6 +41,7 @@ Item = TypeVar("Item")
 Items = Annotated[tuple[Item, ...], Field(strict=False)]
 
 AXIS_LIMIT = 1001
+_FRACTION = re.compile(r"-?\d+/[1-9]\d*")
 
 
 def mistake(found: str, expected: str) -> PydanticCustomError:
@@ -60,7 +62,12 @@ Distinct = AfterValidator(_distinct)
 
 
 def _exact(value: Any) -> Fraction:
-    """Read a number as it is written: 0.1 is one tenth, not the nearest binary float."""
+    """Read a number as it is written: 0.1 is one tenth, not the nearest binary float.
+
+    "1/15" is how a fraction that no float equals is written out, and so is read as well.
+    """
+    if isinstance(value, str) and _FRACTION.fullmatch(value):
+        return Fraction(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
         raise PydanticCustomError("float_type", "a number was expected")
     try:
@@ -69,10 +76,16 @@ def _exact(value: Any) -> Fraction:
         raise PydanticCustomError("finite_number", "a finite number was expected") from error
 
 
+def _written(value: Fraction) -> float | str:
+    """Write a number as a float where reading that gives the same number, else as "1/15"."""
+    number = float(value)
+    return number if _exact(number) == value else str(value)
+
+
 Exact = Annotated[
     Fraction,
     BeforeValidator(_exact, json_schema_input_type=float),
-    PlainSerializer(float, return_type=float),
+    PlainSerializer(_written, return_type=float | str),
 ]
 
 

@@ -4,24 +4,21 @@
 evaluators (one in this process, or Ray actors), writes each chunk's rows as a part, and when all
 points are there joins the parts into the cell's file.
 
-The corners come first: their weights are bit-equal to the endpoints, so their counts must equal
-those that were stored when the endpoints were fine-tuned. If they do not, the cell is refused.
+Every evaluator compares the corners of the plane with the endpoints' own counts before it scores
+anything of a cell (``evaluator.py``); if they differ, the cell is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from xltray.context import JobContext, Progress
 from xltray.endpoints import weights_id
-from xltray.errors import CornerMismatchError
 from xltray.evaluator import CellEvaluator, Chunk
 from xltray.geometry import measure
-from xltray.grid import CORNERS
 from xltray.jobs import SurfaceJob
 from xltray.results import Score, geometry_table, missing_points, provenance, scores_of, surface_table
-from xltray.store import DONE
 
 
 class PointPool(Protocol):
@@ -47,21 +44,21 @@ def score_surface(
     """
     store = context.store
     finished = store.exists(store.surface_path(job))
-    scores = [] if finished else _stored_parts(job, context)
+    scores, devices = ([], set()) if finished else _stored_parts(job, context)
     # A geometry that stands alone may be of endpoints that were deleted and made again since.
     if not (finished or scores) or not store.exists(store.geometry_path(job)):
         store.write_table(
             store.geometry_path(job), geometry_table(job, measure(job, context), provenance(device="cpu"))
         )
     if finished:
+        store.delete(store.parts_path(job))
         return
     total = len(job.grid) * len(job.scopes)
     missing = missing_points(job, scores)
     yield Progress(total - len(missing), total, "points")
     weights = weights_id(job, context)
-    origin = provenance(device=pool.load(job))
+    origin = provenance(device=", ".join(sorted(devices | {pool.load(job)})))
     for chunk, new in pool.score(chunks(job, missing, points_per_chunk)):
-        check_corners(job, context, new)
         part = f"{weights}-{chunk.scope}-{chunk.points[0]:05d}-{len(chunk.points)}.parquet"
         store.write_table(f"{store.parts_path(job)}/{part}", surface_table(job, new, origin))
         scores += new
@@ -71,65 +68,31 @@ def score_surface(
 
 
 def chunks(job: SurfaceJob, missing: Sequence[tuple[str, int]], size: int) -> list[Chunk]:
-    """Cut missing (scope, point) pairs into chunks, the corners first."""
-    corners = [job.grid.index(point) for point in CORNERS.values() if point in job.grid]
+    """Cut missing (scope, point) pairs into chunks of one scope."""
     result = []
     for scope in job.scopes:
         points = [point for other, point in missing if other == scope]
-        first = tuple(point for point in corners if point in points)
-        rest = [point for point in points if point not in first]
-        pieces = [first] if first else []
-        pieces += [tuple(rest[start : start + size]) for start in range(0, len(rest), size)]
-        result += [Chunk(scope, piece) for piece in pieces]
+        result += [Chunk(scope, tuple(points[start : start + size])) for start in range(0, len(points), size)]
     return result
 
 
-def check_corners(job: SurfaceJob, context: JobContext, scores: Sequence[Score]) -> None:
-    """Compare the corners among ``scores`` with the counts of their endpoints.
+def _stored_parts(job: SurfaceJob, context: JobContext) -> tuple[list[Score], set[str]]:
+    """Return the scores of an earlier, unfinished run, and the devices that they were made on.
 
-    Raises:
-        CornerMismatchError: naming the cell, the corner and the numbers.
-    """
-    for corner, point in CORNERS.items():
-        if point not in job.grid:
-            continue
-        index, endpoint = job.grid.index(point), job.endpoints[corner]
-        # With encoder or head alone, only the bilingual corner is an endpoint.
-        own = [s for s in scores if s.point == index and (s.scope == "all" or corner == "bilingual")]
-        if own:
-            done = context.store.read_json(f"{context.store.endpoint_path(endpoint.id)}/{DONE}")
-            _check_corner(job, corner, done, own)
-
-
-def _check_corner(job: SurfaceJob, corner: str, done: Mapping[str, Any], scores: Sequence[Score]) -> None:
-    endpoint = job.endpoints[corner]
-    for score in scores:
-        expected = done["counts"].get(score.language, {}).get(score.metric)
-        found = [score.correct, score.predicted, score.gold]
-        if expected is not None and found != expected:
-            raise CornerMismatchError(
-                f"cell {job.id}: at the {corner} corner, {score.metric} on {score.language} has counts "
-                f"{found}; endpoint {endpoint.id} had {expected} when it was fine-tuned (on "
-                f"{done['provenance'].get('device')}). The surface is refused. Was the endpoint made on "
-                "another kind of device, or by another version? Delete it and run the sweep again."
-            )
-
-
-def _stored_parts(job: SurfaceJob, context: JobContext) -> list[Score]:
-    """Return the scores of an earlier, unfinished run; a chunk may have been written twice.
-
-    Parts of endpoints that have been deleted and made again since are left alone.
+    A chunk may have been written twice. Parts of endpoints that have been deleted and made again
+    since are left alone.
     """
     folder = context.store.parts_path(job)
     names = context.store.names(folder)
     own = f"{weights_id(job, context)}-" if names else ""
-    found = {
-        (score.scope, score.point, score.language, score.metric): score
-        for name in names
-        if name.startswith(own) and name.endswith(".parquet")
-        for score in scores_of(context.store.read_table(f"{folder}/{name}"))
-    }
-    return list(found.values())
+    found: dict[tuple[object, ...], Score] = {}
+    devices = set()
+    for name in names:
+        if name.startswith(own) and name.endswith(".parquet"):
+            table = context.store.read_table(f"{folder}/{name}")
+            devices.add(table.schema.metadata[b"xltray.device"].decode())
+            found |= {(s.scope, s.point, s.language, s.metric): s for s in scores_of(table)}
+    return list(found.values()), devices
 
 
 class LocalPool:

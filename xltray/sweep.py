@@ -100,14 +100,15 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     store = Store(sweep.storage)
     store.check_writable()
     needed = plan.needed(store.done_ids(plan.jobs.values()))
-    _write_plan(store, plan)
     if not needed:
+        _write_plan(store, plan)
         surfaces = sum(1 for _ in plan.of_kind("surface"))
         console.print(f"Nothing to do: all {surfaces} surfaces of {sweep.name} are in {sweep.storage}.")
         return 0
     _print_left(plan, needed, console)
     console.print("Reading the data ...")
     check_inputs(needed.values(), sweep.data)
+    _write_plan(store, plan)
 
     # Ray takes seconds to import; what needs none of it should not wait for it.
     from xltray.cluster.run import run_plan
@@ -132,7 +133,10 @@ def _write_plan(store: Store, plan: Plan) -> None:
     store.write_bytes(f"{folder}/sweep.yaml", dump_sweep(plan.sweep).encode())
     jobs = [job.model_dump(mode="json") for job in plan.jobs.values()]
     surfaces = [job.id for job in plan.of_kind("surface")]
-    store.write_json(f"{folder}/plan.json", {"name": plan.sweep.name, "surfaces": surfaces, "jobs": jobs})
+    # Encoders that nothing was taught: what the analysis compares the others with.
+    controls = [name for name, e in plan.sweep.encoders.items() if e.pretrain and not e.pretrain.steps]
+    content = {"name": plan.sweep.name, "surfaces": surfaces, "controls": controls, "jobs": jobs}
+    store.write_json(f"{folder}/plan.json", content)
 
 
 def _report(
@@ -148,7 +152,7 @@ def _report(
     left = len(needed) - len(outcome.done)
     if not left:
         console.print(f"Done: {len(outcome.done)} jobs. Results in {sweep.storage}; figures:")
-        console.print(f"  python -m analysis {sweep.storage}")
+        console.print(f"  {shlex.join([sys.orig_argv[0], '-m', 'analysis', sweep.storage])}")
         return 0
     for id_, message in outcome.failed.items():
         first_line, *_ = message.strip().split("\n")

@@ -63,11 +63,33 @@ def load_sweep(path: Path, overrides: Sequence[str] = (), checks: Sequence[Check
             sweep = SweepSpec.model_validate(tree.plain())
         except ValidationError as error:
             problems += model_problems(error, tree, sweep_schema())
+            sound = _sound_part(tree, error)
         else:
-            problems += [_placed(problem, tree) for check in checks for problem in check(sweep)]
+            sound = sweep
+        if sound is not None:
+            problems += [_placed(problem, tree) for check in checks for problem in check(sound)]
     if problems or sweep is None:
         raise SweepFileError(f"{path} does not describe a sweep ({len(problems)} to mend):", problems)
     return sweep
+
+
+def _sound_part(tree: Located, error: ValidationError) -> SweepSpec | None:
+    """Return the sweep without the keys that are wrong, so that the others can still be checked.
+
+    What must be there is replaced by something that no check objects to.
+    """
+    wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    stand_in = {
+        "name": "sound",
+        "tasks": ["pos"],
+        "pairs": {"en": ["de"]},
+        "encoders": {"sound": {"checkpoint": "sound"}},
+    }
+    kept = {key: value for key, value in tree.plain().items() if key not in wrong}
+    try:
+        return SweepSpec.model_validate(stand_in | kept)
+    except ValidationError:
+        return None
 
 
 def dump_sweep(sweep: SweepSpec) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, TypeVar
@@ -67,6 +67,7 @@ class HubCorpus(ReleasedCorpus, Generic[Kept]):
 
     repository: ClassVar[str]
     paper: ClassVar[Mapping[str, PaperCounts]]
+    released: ClassVar[frozenset[str]]
 
     def __init__(self, data: DataSpec) -> None:
         self._root = Path(data.root).expanduser()
@@ -85,14 +86,9 @@ class HubCorpus(ReleasedCorpus, Generic[Kept]):
     def read_raw(self, path: Path, reading: Reading) -> Iterator[Kept]:
         """Yield the examples of a raw file."""
 
-    def raw_languages(self, base: Path) -> Iterable[str]:
-        """Return the languages of a raw release that has no folder for each."""
-        return ()
-
     def languages(self) -> tuple[str, ...]:
-        """Return the paper's languages and those whose training data is there, sorted."""
-        there = {language for base in self._bases for language in self._languages(base)}
-        return tuple(sorted({*self.paper, *there}))
+        """Return the languages of the release, sorted, whether their files are there or not."""
+        return tuple(sorted(self.released))
 
     def identify(self, language: str, role: Role) -> DataId:
         """Return the SHA-256 and the size of the files' bytes.
@@ -177,11 +173,15 @@ class HubCorpus(ReleasedCorpus, Generic[Kept]):
         raw = self.raw_file(base, language, split)
         return SplitFiles(RAW, (raw,)) if raw.is_file() else None
 
-    def _languages(self, base: Path) -> Iterator[str]:
-        folders = [path.name for path in base.iterdir() if path.is_dir()] if base.is_dir() else []
-        for name in {*folders, *self.raw_languages(base)}:
-            if re.fullmatch(LANGUAGE_PATTERN, name) and self._at(base, name, "train"):
-                yield name
+    def found(self) -> set[str]:
+        """Return the languages that have a folder with training data."""
+        bases = [base for base in self._bases if base.is_dir()]
+        folders = [(base, path.name) for base in bases for path in base.iterdir() if path.is_dir()]
+        return {
+            name
+            for base, name in folders
+            if re.fullmatch(LANGUAGE_PATTERN, name) and self._at(base, name, "train")
+        }
 
     def _missing(self, language: str, split: Split) -> MissingInputError:
         folder = next(

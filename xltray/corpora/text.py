@@ -1,8 +1,8 @@
 """Plain-text files: UTF-8, one sentence a line, blank lines skipped (text to pretrain on).
 
-A sweep names them relative to the data root (``encoders.<name>.pretrain.text``). Files are streamed,
-so they may be larger than memory. ``decode_lines`` is the one place that turns bytes of a corpus
-into lines; every reader of a text format uses it, so that all of them say which line is not UTF-8.
+A sweep names them relative to the data root (``encoders.<name>.pretrain.text``). ``decode_lines`` is
+the one place that turns bytes of a corpus into lines; every reader of a text format uses it, so
+that all of them say which line is not UTF-8.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@
   each sentence. A line is split at its first colon: words contain colons too, and the prefix before
   it is not always the language's own. Words may contain spaces. Lines of ``test`` may have no tag: O.
 
+WikiANN has 282 languages. A sweep file may name XTREME's forty whether their files are there or not,
+and any other once its training data is there.
+
 Tags are silver (drawn from links), and an entity may start with I-. It counts as an entity, as in
 seqeval, and ``check`` counts how many there are. Table 1's sizes are those of the balanced splits of
 Rahimi et al. (2019), where Hindi has fewer sentences. Chinese and Japanese are cut into characters.
@@ -28,6 +31,15 @@ from xltray.spec_types import Split
 TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 """The fixed tag set, in the hub's order."""
 
+XTREME = frozenset(
+    {
+        *("af", "ar", "bg", "bn", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "he"),
+        *("hi", "hu", "id", "it", "ja", "jv", "ka", "kk", "ko", "ml", "mr", "ms", "my", "nl"),
+        *("pt", "ru", "sw", "ta", "te", "th", "tl", "tr", "ur", "vi", "yo", "zh"),
+    }
+)
+"""The forty languages of XTREME's PAN-X (Hu et al., 2020), which include the paper's nine."""
+
 CHARACTERS = frozenset({"ja", "zh"})
 """Languages whose words are single characters: put together without spaces."""
 
@@ -44,8 +56,13 @@ class WikiannCorpus(HubCorpus[Entities]):
     name: ClassVar[str] = "wikiann"
     repository: ClassVar[str] = "unimelb-nlp/wikiann"
     paper: ClassVar[Mapping[str, PaperCounts]] = _PAPER | {"hi": PaperCounts(5000, 1000)}
+    released: ClassVar[frozenset[str]] = XTREME
     licence: ClassVar[str] = "not stated by its authors; text of Wikipedia (CC BY-SA)"
     advice: ClassVar[str] = "Fetch the balanced splits (Rahimi et al. 2019): the hub's unimelb-nlp/wikiann"
+
+    def languages(self) -> tuple[str, ...]:
+        """Return XTREME's forty languages and those whose training data is there, sorted."""
+        return tuple(sorted(self.released | self.found()))
 
     def entities(self, language: str, role: Split) -> list[Entities]:
         """Read the sentences of a split, in file order.

@@ -14,7 +14,7 @@ Source: Conneau et al. (2018), https://arxiv.org/abs/1809.05053
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,7 +31,12 @@ LABELS = ("entailment", "neutral", "contradiction")
 UNLABELLED = "pairs without a gold label, skipped"
 EMPTY_TEXT = "pairs with an empty text, kept"
 
-_LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "ru", "vi", "zh")
+LANGUAGES = frozenset(
+    {"ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"}
+)
+"""The fifteen languages of XNLI; there are no others."""
+
+_PAPER = ("ar", "de", "en", "es", "fr", "hi", "ru", "vi", "zh")
 _MT = Path("XNLI-MT-1.0", "multinli")
 _RAW_LABELS = {label: label for label in LABELS} | {"contradictory": "contradiction"}
 _NO_LABEL = "-"
@@ -42,7 +47,8 @@ class XnliCorpus(HubCorpus[Pair]):
 
     name: ClassVar[str] = "xnli"
     repository: ClassVar[str] = "facebook/xnli"
-    paper: ClassVar[Mapping[str, PaperCounts]] = dict.fromkeys(_LANGUAGES, PaperCounts(392702, 2490))
+    paper: ClassVar[Mapping[str, PaperCounts]] = dict.fromkeys(_PAPER, PaperCounts(392702, 2490))
+    released: ClassVar[frozenset[str]] = LANGUAGES
     licence: ClassVar[str] = "CC BY-NC 4.0; training text: MultiNLI's licences (OANC and others)"
     advice: ClassVar[str] = (
         "Fetch the hub's facebook/xnli, or XNLI-1.0 and XNLI-MT-1.0, again "
@@ -74,10 +80,6 @@ class XnliCorpus(HubCorpus[Pair]):
         if split == "train":
             return base / _MT / f"multinli.train.{language}.tsv"
         return base / "XNLI-1.0" / f"xnli.{split}.tsv"
-
-    def raw_languages(self, base: Path) -> Iterable[str]:
-        """Return the languages with translated training pairs."""
-        return (path.name.split(".")[2] for path in (base / _MT).glob("multinli.train.*.tsv"))
 
     def read_parquet(self, path: Path, reading: Reading) -> Iterator[Pair]:
         """Yield the pairs of a Parquet file."""

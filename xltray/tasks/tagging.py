@@ -75,7 +75,8 @@ class TaggingTask(LabellingTask):
         numbers = {label: number for number, label in enumerate(self.labels)}
         specials = frame(tokenizer)
         pairs = [self.words_and_labels(example) for example in examples]
-        room, context = min(max_length, limit) - specials.length, max_length // 2
+        longest = min(max_length, limit)
+        room, context = longest - specials.length, longest // 2
         sequences: list[Encoded] = []
         all_gold: list[int] = []
         unscorable = 0
