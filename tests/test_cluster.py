@@ -11,20 +11,26 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import ray
+from ray.exceptions import LocalRayletDiedError
 from rich.console import Console
 
+from xltray.cluster import session
 from xltray.cluster.capacity import CapacityError, bundles, check_room
-from xltray.cluster.jobrunners import JobRunners
+from xltray.cluster.jobrunners import JobRunners, real_runners
 from xltray.cluster.run import RunOutcome, run_plan
+from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.server import EndpointServer, RayPool
 from xltray.cluster.session import ClusterError, worker_environment
 from xltray.context import JobContext, Progress
@@ -103,7 +109,7 @@ def fake_surface(
     before = note(context.store, job.id)
     assert all(context.store.is_done(endpoint) for endpoint in job.endpoints.values())
     assert pool.load(job) == "abacus"
-    if job.task == "headless" and not before:
+    if job.task == "orphaned" and not before:
         os.kill(os.getpid(), signal.SIGKILL)
     points = tuple(range(len(job.grid)))
     chunks = [Chunk("all", points[i : i + points_per_chunk]) for i in range(0, len(points), points_per_chunk)]
@@ -115,6 +121,10 @@ def fake_surface(
     note(context.store, f"servers-{job.id}", servers=sorted({score.correct for score in scores}))
     for path in (context.store.surface_path(job), context.store.geometry_path(job)):
         context.store.write_bytes(path, b"made up")
+
+
+def fake_prepare(context: JobContext) -> None:
+    note(context.store, "prepared", threads=context.threads)
 
 
 class FakeEvaluator:
@@ -144,7 +154,7 @@ class FakeEvaluator:
 
 
 def fake_runners() -> JobRunners:
-    return JobRunners(fake_pretrain, fake_finetune, fake_surface, FakeEvaluator)
+    return JobRunners(fake_pretrain, fake_finetune, fake_surface, FakeEvaluator, fake_prepare)
 
 
 # What the tests make of it.
@@ -246,6 +256,9 @@ def test_a_small_sweep_runs_in_order_and_reuses_processes(store: Store) -> None:
     assert len({run["pid"] for run in endpoints}) <= 3, "fine-tunings share processes"
     assert {run["directory"] for run in endpoints} == {str(Path.cwd())}, "relative paths keep their meaning"
     assert {run["threads"] for run in endpoints} == {"1"}
+    prepared = notes(store, "prepared")
+    assert [run["threads"] for run in prepared] == [1] * 11, "before each job, surfaces included"
+    assert {run["pid"] for run in prepared} == {notes(store, id_)[0]["pid"] for id_ in jobs}
 
     assert len({notes(store, job.id)[0]["pid"] for job in cells}) <= 2, "surfaces share processes"
     servers = [notes(store, f"servers-{job.id}")[0]["servers"] for job in cells]
@@ -272,7 +285,11 @@ def test_a_failed_job_skips_what_needs_it_and_the_rest_goes_on(store: Store) -> 
     assert first == "ValueError: loss of ('aa',) is not finite"
     assert any("in fake_finetune" in line for line in trace)
     assert outcome.failed[refused.id] == "CornerMismatchError: counts differ"
-    assert "its result is not in the store" in outcome.failed[forgetful.id]
+    assert (
+        f"its result is not in the store: found no complete result in Store('{store.uri}')"
+        in (outcome.failed[forgetful.id])
+    )
+    assert "a path that all of them share, or an object store" in outcome.failed[forgetful.id]
     assert f"finetune {refused.id} failed after" in shown
 
 
@@ -292,7 +309,7 @@ def test_failed_jobs_are_tried_again_but_refusals_are_not(store: Store) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_servers_share_a_surface_and_die_with_their_trial(store: Store) -> None:
-    job = cell("headless", "aa", "bb")
+    job = cell("orphaned", "aa", "bb")
     outcome, shown = run(store, jobs_of(job), retries=1, servers_per_surface=2)
     assert not outcome.failed
     assert f"surface {job.id} failed and is tried again" in shown
@@ -400,14 +417,14 @@ def test_servers_without_room_are_an_error_and_do_not_hang(store: Store) -> None
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 def test_a_surface_with_one_server_takes_exactly_what_a_finetuning_takes(threads: int) -> None:
     [whole] = bundles("finetune", threads=threads, device="cpu", servers=1)
-    head, server = bundles("surface", threads=threads, device="cpu", servers=1)
-    assert head["CPU"] + server["CPU"] == whole["CPU"] == threads
+    coordinator, server = bundles("surface", threads=threads, device="cpu", servers=1)
+    assert coordinator["CPU"] + server["CPU"] == whole["CPU"] == threads
 
 
-def test_gpus_go_to_finetunings_and_servers_not_to_heads() -> None:
+def test_gpus_go_to_finetunings_and_servers_not_to_coordinators() -> None:
     assert bundles("pretrain", threads=2, device="cuda", servers=3) == [{"CPU": 2, "GPU": 1}]
-    head, *servers = bundles("surface", threads=2, device="cuda", servers=3)
-    assert head == {"CPU": 0.1}
+    coordinator, *servers = bundles("surface", threads=2, device="cuda", servers=3)
+    assert coordinator == {"CPU": 0.1}
     assert servers == [{"CPU": 1.9, "GPU": 1}, {"CPU": 2, "GPU": 1}, {"CPU": 2, "GPU": 1}]
 
 
@@ -445,6 +462,151 @@ def test_a_new_ray_is_too_small_and_goes_with_the_run(store: Store, monkeypatch:
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_only_named_and_recorded_rays_are_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[str | None] = [None]
+    monkeypatch.setattr(session, "read_ray_address", lambda: recorded[0])
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert session._address(RuntimeSpec()) == (None, False)
+    with pytest.raises(ClusterError, match=r"found no Ray that `ray start` began .* Start it"):
+        session._address(RuntimeSpec(address="auto"))
+    recorded[0] = "10.0.0.1:6379"
+    assert session._address(RuntimeSpec()) == ("10.0.0.1:6379", False)
+    assert session._address(RuntimeSpec(address="auto")) == ("10.0.0.1:6379", True)
+    assert session._address(RuntimeSpec(address="local")) == (None, True)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
+    assert session._address(RuntimeSpec()) == ("10.0.0.2:6379", True)
+    assert session._address(RuntimeSpec(address="ray:1")) == ("ray:1", True)
+
+
+def test_the_record_of_a_dead_ray_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    started: list[str] = []
+
+    def init(address: str, **_: Any) -> Any:
+        started.append(address)
+        return SimpleNamespace(dashboard_url="")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(session, "read_ray_address", lambda: "127.0.0.1:1")
+    monkeypatch.setattr(ray, "init", init)
+    with ExitStack() as stack:
+        assert session._connect(RuntimeSpec(), stack, said.append) == ("a new local Ray", True)
+    assert started == ["local"]
+    assert said == [
+        "the Ray that `ray start` recorded here (127.0.0.1:1) does not answer; starting a new local one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "growing", "device", "lines"), [(0, True, "cpu", 1), (0, False, "cpu", 0), (2, True, "cuda", 0)]
+)
+def test_a_cluster_without_gpus_is_said_to_be_one(
+    monkeypatch: pytest.MonkeyPatch, gpus: float, growing: bool, device: str, lines: int
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(session, "_resources", lambda: {"CPU": 4.0, "GPU": gpus})
+    assert session._device(RuntimeSpec(), growing=growing, say=said.append) == device
+    assert len(said) == lines
+    assert all(
+        "no GPU in the cluster (yet): running on CPU; set runtime.device=cuda" in line for line in said
+    )
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_watch_tells_a_ray_that_is_gone_from_one_that_is_there() -> None:
+    watch = session.Watch(seconds=0)
+    watch()
+    watch._node = "another"
+    with pytest.raises(session.Gone, match="no longer runs on the machine"):
+        watch()
+    watch._address = "127.0.0.1:1"
+    for _ in range(session.WATCH_ATTEMPTS - 1):
+        watch()
+    with pytest.raises(session.Gone, match=r"127\.0\.0\.1:1 does not answer"):
+        watch()
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("error", [LocalRayletDiedError("x"), ConnectionError("x"), SystemExit("x")])
+def test_a_lost_ray_is_an_outcome(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    first, second = finetune_job("pos", "aa"), finetune_job("pos", "bb")
+
+    def fit(searcher: JobSearcher, *_: Any) -> None:
+        searcher.suggest("trial")
+        for job in (first, second):
+            store.write_json(f"{store.endpoint_path(job.id)}/DONE.json", {})
+        raise error
+
+    monkeypatch.setattr("xltray.cluster.run._fit", fit)
+    outcome, _ = run(store, jobs_of(first, second))
+    assert outcome.lost.startswith(f"Ray was lost: {type(error).__name__}")
+    assert len(outcome.done) == 1, "what was running may have committed its result"
+    assert not outcome.interrupted
+
+
+def test_a_processes_threads_are_limited_before_it_computes(store: Store) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        real_runners().prepare(JobContext(store, DataSpec(), threads=before + 2))
+        assert torch.get_num_threads() == before + 2
+    finally:
+        torch.set_num_threads(before)
+
+
+ALONE = """
+import os, sys, test_cluster as t
+from xltray.store import Store
+os.environ.pop("RAY_ADDRESS", None)
+job = t.finetune_job("pos", "aa")
+print(*t.run(Store(sys.argv[1]), {job.id: job}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_the_private_ray_of_another_run_is_left_alone(store: Store) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as empty:
+        # No record of `ray start` there; running Rays are found wherever they keep their files.
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "RAY_TMPDIR": empty}
+        command = [sys.executable, "-c", ALONE, store.uri]
+        shown = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "1 jobs to run (1 finetune) on a new local Ray" in shown
+    assert "lost=''" in shown
+
+
+LOSS = """
+import os, signal, sys, threading, time, test_cluster as t
+import ray._private.worker as worker
+from xltray.store import Store
+store = Store(sys.argv[1])
+jobs = t.jobs_of(*(t.finetune_job("slow", language) for language in ("aa", "bb", "cc")))
+def kill():
+    while not any(t.notes(store, id_) for id_ in jobs):
+        time.sleep(0.1)
+    for process in worker._global_node.all_processes[sys.argv[2]]:
+        os.kill(process.process.pid, signal.SIGKILL)
+threading.Thread(target=kill, daemon=True).start()
+outcome, shown = t.run(store, jobs, address="local", threads=os.cpu_count())
+print("lost:", outcome.lost, outcome.done, outcome.failed)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+def test_a_ray_that_is_killed_does_not_take_the_run_with_it(store: Store, part: str) -> None:
+    command = [sys.executable, "-c", LOSS, store.uri, part]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=150
+    )
+    assert done.returncode == 0
+    assert "lost: Ray was lost" in done.stdout
+
+
 SCRIPT = """
 import sys, test_cluster as t
 from xltray.store import Store
@@ -467,7 +629,9 @@ def test_an_interrupt_ends_the_run_in_good_order(store: Store, number: signal.Si
         while not store.names("notes") and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(number)
+        asked = time.monotonic()
         shown, _ = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 30, "jobs end at their next step; to their own end it is a minute"
     assert process.returncode == 0
     assert "stopping after the steps under way" in shown
     assert "interrupted True () {} {}" in shown

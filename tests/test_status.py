@@ -14,7 +14,7 @@ import yaml
 from tiny import Tiny
 
 from xltray.jobs import Job, SurfaceJob, parse_job
-from xltray.status import job_states, main
+from xltray.status import STATES, main
 from xltray.store import Store
 from xltray.sweep import _write_plan
 from xltray.sweepfile import dump_sweep
@@ -33,10 +33,10 @@ def own(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
 
 
 def told(capsys: pytest.CaptureFixture[str], *overrides: str) -> tuple[dict[str, list[int]], str]:
-    """Return the numbers of the table by kind of job (done, under way, failed, missing), and all of it."""
+    """Return the numbers of the table by kind of job (see STATES), and all of it."""
     assert main(["tiny.yaml", *overrides]) == 0
     printed = capsys.readouterr().out
-    rows = re.findall(r"(pretrain|finetune|surface)\s+│((?:\s+\d+ [│ ]?){4})", printed)
+    rows = re.findall(r"(pretrain|finetune|surface)\s+│((?:\s+\d+ [│ ]?){5})", printed)
     return {kind: [int(n) for n in re.findall(r"\d+", numbers)] for kind, numbers in rows}, printed
 
 
@@ -53,10 +53,10 @@ def unfinish(own: Tiny, job: SurfaceJob) -> None:
 
 def test_all_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     numbers, printed = told(capsys)
-    assert numbers == {"pretrain": [1, 0, 0, 0], "finetune": [10, 0, 0, 0], "surface": [4, 0, 0, 0]}
+    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [10, 0, 0, 0, 0], "surface": [4, 0, 0, 0, 0]}
     assert "Sweep tiny" in printed
     header = printed.splitlines()[2]
-    assert re.findall(r"done|under way|failed|missing", header) == ["done", "under way", "failed", "missing"]
+    assert re.findall("|".join(STATES), header) == list(STATES)
 
 
 def test_every_state_is_counted(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,7 @@ def test_every_state_is_counted(own: Tiny, capsys: pytest.CaptureFixture[str]) -
     unfinish(own, own.cell("pos", "qab"))
     own.store.delete(own.store.geometry_path(own.cell("pos", "qad")))
     numbers, printed = told(capsys)
-    assert numbers == {"pretrain": [1, 0, 0, 0], "finetune": [8, 0, 1, 1], "surface": [2, 1, 0, 1]}
+    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [8, 0, 1, 1, 0], "surface": [2, 1, 0, 1, 0]}
     assert f"failed  {failed.id}: EndpointError: diverged [bold]\n" in printed
     assert "the end" not in printed
 
@@ -75,21 +75,43 @@ def test_every_state_is_counted(own: Tiny, capsys: pytest.CaptureFixture[str]) -
 def test_what_failed_earlier_and_is_there_now_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     fail(own, own.endpoint(), own.cell())
     numbers, printed = told(capsys)
-    assert numbers["finetune"] == [10, 0, 0, 0]
+    assert numbers["finetune"] == [10, 0, 0, 0, 0]
     assert "failed  " not in printed.split("└")[-1]
 
 
-def test_a_failed_surface_that_is_tried_again_is_under_way(own: Tiny) -> None:
-    job = own.cell()
-    unfinish(own, job)
-    states = job_states([job, own.endpoint()], own.store, {job.id: "EndpointError: earlier"})
-    assert states == {job.id: "under way", own.endpoint().id: "done"}
+def test_a_failed_surface_is_failed_though_parts_are_left(
+    own: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed, running = own.cell("pos", "qab"), own.cell("pos", "qad")
+    unfinish(own, failed)
+    unfinish(own, running)
+    fail(own, failed)
+    numbers, printed = told(capsys)
+    assert numbers["surface"] == [2, 1, 1, 0, 0]
+    assert f"failed  {failed.id}: EndpointError: diverged [bold]\n" in printed
+
+
+def test_what_only_finished_surfaces_read_is_not_needed(
+    own: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own.store.delete(f"encoders/{own.encoder().id}")
+    for endpoint in own.cell("pos", "qad").endpoints.values():
+        own.store.delete(f"endpoints/{endpoint.id}")
+    # It failed once; nobody needs it any more.
+    fail(own, own.endpoint("pos", "qad"))
+    numbers, printed = told(capsys)
+    assert numbers == {"pretrain": [0, 0, 0, 0, 1], "finetune": [7, 0, 0, 0, 3], "surface": [4, 0, 0, 0, 0]}
+    assert "failed  " not in printed.split("└")[-1]
+    own.store.delete(own.store.surface_path(own.cell("pos", "qad")))
+    numbers, printed = told(capsys)
+    assert numbers == {"pretrain": [0, 0, 0, 1, 0], "finetune": [7, 0, 1, 2, 0], "surface": [3, 0, 0, 1, 0]}
+    assert f"failed  {own.endpoint('pos', 'qad').id}: EndpointError" in printed
 
 
 def test_the_data_need_not_be_there(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     # The stored plan counts, not what the sweep file would now mean.
     numbers, _ = told(capsys, "data.root=nowhere", "seeds=[0,1,2]")
-    assert numbers["finetune"] == [10, 0, 0, 0]
+    assert numbers["finetune"] == [10, 0, 0, 0, 0]
 
 
 def test_stored_jobs_are_the_plans(own: Tiny) -> None:
@@ -108,7 +130,9 @@ def test_a_sweep_that_was_never_started(
     }
     Path("new.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert main(["new.yaml"]) == 2
-    assert "sweep 'new' is not in results/new: it has not been started" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "sweep 'new' is not in results/new: found no sweeps/new/plan.json; expected the plan" in shown
+    assert "Start it (python -m xltray.sweep new.yaml), or check" in shown
     assert not Path("results").exists()
 
 
@@ -125,6 +149,26 @@ def test_a_broken_plan_is_an_error_that_says_where(own: Tiny, capsys: pytest.Cap
     own.store.write_bytes("sweeps/tiny/plan.json", b"{")
     assert main(["tiny.yaml"]) == 2
     assert "sweeps/tiny/plan.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [{}, [], {"jobs": [{"kind": "finetune"}]}, {"jobs": 1}])
+def test_a_plan_of_another_version_is_an_error_that_says_what_to_do(
+    own: Tiny, capsys: pytest.CaptureFixture[str], content: Any
+) -> None:
+    own.store.write_json("sweeps/tiny/plan.json", content)
+    assert main(["tiny.yaml"]) == 2
+    shown = capsys.readouterr().err
+    assert f"sweeps/tiny/plan.json in {own.sweep.storage}: found what is no plan" in shown
+    assert "python -m xltray.sweep tiny.yaml" in shown
+
+
+@pytest.mark.parametrize("content", [[], {}, {"failed": 1}])
+def test_broken_failures_are_an_error_that_says_where(
+    own: Tiny, capsys: pytest.CaptureFixture[str], content: Any
+) -> None:
+    own.store.write_json("sweeps/tiny/failures.json", content)
+    assert main(["tiny.yaml"]) == 2
+    assert "sweeps/tiny/failures.json in" in capsys.readouterr().err
 
 
 def test_it_needs_neither_ray_nor_torch(own: Tiny) -> None:

@@ -414,7 +414,7 @@ def test_failures_are_told_and_stored(cluster: FakeCluster, capsys: pytest.Captu
     printed = capsys.readouterr().out
     assert f"failed   {bad}: EndpointError: it diverged [/at once]\n" in printed
     assert f"skipped  {cell('qad').id}: needs {bad}" in printed
-    assert "Not all jobs succeeded: 6 of 8 jobs done, 2 left. To go on:" in printed
+    assert "Not all jobs are done: 6 of 8 jobs done, 2 left. To go on:" in printed
     assert "sweeps/s/failures.json in results/s" in printed
     stored = store().read_json("sweeps/s/failures.json")
     assert stored["failed"][bad].endswith("the last line")
@@ -432,6 +432,16 @@ def test_a_job_that_says_nothing_when_it_fails(
     cluster.outcome = lambda needed: RunOutcome(tuple(needed)[1:], {next(iter(needed)): ""})
     assert main([write()]) == 1
     assert "failed   small-" in capsys.readouterr().out
+
+
+def test_a_lost_ray_is_said_and_the_run_goes_on_later(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], lost="the raylet died")
+    assert main([write()]) == 1
+    printed = capsys.readouterr().out
+    assert "Ray was lost: the raylet died" in printed
+    assert "Not all jobs are done: 3 of 15 jobs done, 12 left. To go on:" in printed
 
 
 def test_an_interrupted_run_says_how_to_go_on(

@@ -6,7 +6,8 @@
     ├── MissingInputError           3  a corpus, treebank file or checkpoint is not there
     ├── CorpusError                 3  a corpus file is broken: file, line, found, expected
     ├── CornerMismatchError         1  a surface's corner disagrees with its endpoint
-    └── EndpointError               1  an endpoint cannot be used (other initialisation, not finite)
+    ├── EndpointError               1  an endpoint cannot be used (other initialisation, not finite)
+    └── ClusterError, CapacityError 1  no Ray, or no machine that is large enough (xltray/cluster)
 
 A message says where, what was found, what was expected and what to do.
 """

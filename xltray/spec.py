@@ -172,7 +172,8 @@ class RuntimeSpec(Spec):
     """
 
     address: str | None = Field(
-        None, description="Ray address; default: RAY_ADDRESS, else a running Ray here, else a new local one"
+        None,
+        description="Ray address; default: RAY_ADDRESS, else what `ray start` began here, else a new one",
     )
     dashboard: bool = Field(True, description="start Ray's dashboard with a new local Ray")
     device: Literal["auto", "cpu", "cuda"] = "auto"

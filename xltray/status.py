@@ -1,8 +1,13 @@
 """``python -m xltray.status SWEEP.yaml [key=value ...]``: how far a sweep is, read from its store alone.
 
 The plan that the sweep wrote when it last started says which jobs there are; the store says which
-results are complete. Needs neither Ray nor the data. A surface counts as under way when the store
-holds parts of it.
+results are complete. Needs neither Ray nor the data.
+
+    done         the result is in the store
+    under way    a surface of which the store holds parts
+    failed       failed in the last run that came to an end
+    missing      still to do
+    not needed   not in the store, but whatever would read it is done
 """
 
 from __future__ import annotations
@@ -16,13 +21,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from xltray.errors import StoreError, XltrayError
+from xltray.errors import Problem, StoreError, XltrayError
 from xltray.jobs import Job, SurfaceJob, parse_job
+from xltray.plan import Plan
+from xltray.spec import SweepSpec
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
 
 KINDS = ("pretrain", "finetune", "surface")
-STATES = ("done", "under way", "failed", "missing")
+STATES = ("done", "under way", "failed", "missing", "not needed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,14 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sweep = load_sweep(options.sweep, options.overrides)
         store = Store(sweep.storage)
-        folder = store.sweep_path(sweep.name)
-        if not store.exists(f"{folder}/plan.json"):
-            raise StoreError(f"sweep {sweep.name!r} is not in {sweep.storage}: it has not been started yet.")
-        jobs = [parse_job(job) for job in store.read_json(f"{folder}/plan.json")["jobs"]]
-        failures: Mapping[str, Any] = {}
-        if store.exists(f"{folder}/failures.json"):
-            failures = store.read_json(f"{folder}/failures.json")["failed"]
-        states = job_states(jobs, store, failures)
+        jobs = _jobs(sweep, store, options.sweep)
+        failures = _failures(sweep, store)
+        states = job_states(Plan(sweep, {job.id: job for job in jobs}), store, failures)
     except XltrayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -54,18 +56,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def job_states(jobs: Sequence[Job], store: Store, failures: Mapping[str, Any]) -> dict[str, str]:
+def job_states(plan: Plan, store: Store, failures: Mapping[str, Any]) -> dict[str, str]:
     """Return the state of each job, by id."""
-    done = store.done_ids(jobs)
+    done = store.done_ids(plan.jobs.values())
+    needed = plan.needed(done)
 
     def state(job: Job) -> str:
         if job.id in done:
             return "done"
-        if isinstance(job, SurfaceJob) and store.names(store.parts_path(job)):
-            return "under way"
-        return "failed" if job.id in failures else "missing"
+        if job.id not in needed:
+            return "not needed"
+        # Before "under way": a surface that failed leaves its parts behind.
+        if job.id in failures:
+            return "failed"
+        parts = isinstance(job, SurfaceJob) and store.names(store.parts_path(job))
+        return "under way" if parts else "missing"
 
-    return {job.id: state(job) for job in jobs}
+    return {job.id: state(job) for job in plan.jobs.values()}
+
+
+def _jobs(sweep: SweepSpec, store: Store, file: Path) -> list[Job]:
+    path = f"{store.sweep_path(sweep.name)}/plan.json"
+    start = f"python -m xltray.sweep {file}"
+    if not store.exists(path):
+        where = f"sweep {sweep.name!r} is not in {sweep.storage}"
+        advice = f"Start it ({start}), or check `name` and `storage`."
+        raise StoreError(str(Problem(where, f"no {path}", "the plan that a started sweep writes", advice)))
+    try:
+        return [parse_job(job) for job in store.read_json(path)["jobs"]]
+    except (KeyError, TypeError, ValueError) as error:
+        # Of another version of xltray, or edited.
+        found = f"what is no plan of this version of xltray ({type(error).__name__})"
+        advice = f"Run the sweep again; it writes its plan anew: {start}"
+        raise StoreError(
+            str(Problem(f"{path} in {sweep.storage}", found, "a plan, with jobs", advice))
+        ) from error
+
+
+def _failures(sweep: SweepSpec, store: Store) -> Mapping[str, Any]:
+    path = f"{store.sweep_path(sweep.name)}/failures.json"
+    if not store.exists(path):
+        return {}
+    content = store.read_json(path)
+    failures = content.get("failed") if isinstance(content, dict) else None
+    if not isinstance(failures, dict):
+        advice = "Delete it; the next run writes it anew."
+        found = "no messages of failed jobs"
+        raise StoreError(str(Problem(f"{path} in {sweep.storage}", found, 'an object with "failed"', advice)))
+    return failures
 
 
 def _table(name: str, jobs: Iterable[Job], states: Mapping[str, str]) -> Table:

@@ -159,7 +159,9 @@ def _report(
         console.print(f"failed   {id_}: {first_line}")
     for id_, cause in outcome.skipped.items():
         console.print(f"skipped  {id_}: needs {cause}")
-    how = "Interrupted" if outcome.interrupted else "Not all jobs succeeded"
+    if outcome.lost:
+        console.print(f"Ray was lost: {outcome.lost}")
+    how = "Interrupted" if outcome.interrupted else "Not all jobs are done"
     console.print(f"{how}: {len(outcome.done)} of {len(needed)} jobs done, {left} left. To go on:")
     console.print(f"  {command}")
     if outcome.failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ class ProgressCallback(Callback):
     Tune tells the searcher first, so the graph already knows how a job ended.
     """
 
-    def __init__(self, graph: JobGraph, board: Board) -> None:
-        """Follow the jobs of ``graph`` on ``board``."""
+    def __init__(self, graph: JobGraph, board: Board, watch: Callable[[], None]) -> None:
+        """Follow the jobs of ``graph`` on ``board``; ``watch`` raises when Ray is lost."""
         self._graph = graph
         self._board = board
+        self._watch = watch
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job begins, or begins again."""
@@ -59,6 +61,7 @@ class ProgressCallback(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called some ten times a second."""
+        self._watch()
         self._board.tick()
 
     def _settle(self, id_: str) -> None:

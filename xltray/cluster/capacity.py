@@ -1,8 +1,9 @@
 """What a job reserves, and whether the machines at hand have it.
 
-Pretraining and fine-tuning take one process. A surface takes a head, which hands out points and
-writes rows, and one bundle for each of its EndpointServers; head and first server together take
-what one fine-tuning takes, so as many surfaces as fine-tunings run side by side.
+Pretraining and fine-tuning take one process. A surface takes a coordinator, which hands out points,
+writes rows and measures geometry, and one bundle for each of its EndpointServers; coordinator and
+first server together take what one fine-tuning takes, so as many surfaces as fine-tunings run side
+by side.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from xltray.errors import XltrayError
 
-HEAD_CPUS = 0.1
+COORDINATOR_CPUS = 0.1
 
 
 class CapacityError(XltrayError):
@@ -25,9 +26,9 @@ def bundles(kind: str, *, threads: int, device: str, servers: int) -> list[dict[
     whole = {"CPU": float(threads), **gpu}
     if kind != "surface":
         return [whole]
-    # Rounded, so that head and server add up to exactly ``threads``.
-    first = {"CPU": round(threads - HEAD_CPUS, 4), **gpu}
-    return [{"CPU": HEAD_CPUS}, first, *[whole] * (servers - 1)]
+    # Rounded, so that coordinator and server add up to exactly ``threads``.
+    first = {"CPU": round(threads - COORDINATOR_CPUS, 4), **gpu}
+    return [{"CPU": COORDINATOR_CPUS}, first, *[whole] * (servers - 1)]
 
 
 def check_room(kind: str, reserved: list[dict[str, float]], nodes: Iterable[Mapping[str, Any]]) -> None:

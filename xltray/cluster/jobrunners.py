@@ -46,22 +46,31 @@ class SurfaceRunner(Protocol):
 
 
 class JobRunners(NamedTuple):
-    """What runs each kind of job, and what an EndpointServer wraps."""
+    """What runs each kind of job, and what an EndpointServer wraps.
+
+    ``prepare`` is called in a trial's process before each job, whatever its kind.
+    """
 
     pretrain: Callable[[PretrainJob, JobContext], Iterator[Progress]]
     finetune: Callable[[FinetuneJob, JobContext], Iterator[Progress]]
     surface: SurfaceRunner
     evaluator: Callable[[JobContext], Evaluator]
+    prepare: Callable[[JobContext], None]
 
 
 def real_runners() -> JobRunners:
     """Return what runs the jobs of a sweep."""
     from xltray.evaluator import CellEvaluator
     from xltray.finetune import finetune
+    from xltray.nn.device import set_threads
     from xltray.pretrain import pretrain
     from xltray.surface import score_surface
 
-    return JobRunners(pretrain, finetune, score_surface, CellEvaluator)
+    def prepare(context: JobContext) -> None:
+        # A surface's coordinator computes too: it measures geometry.
+        set_threads(context.threads)
+
+    return JobRunners(pretrain, finetune, score_surface, CellEvaluator, prepare)
 
 
 def find_runners(name: str) -> JobRunners:

@@ -36,7 +36,7 @@ class Shown(Protocol):
 
     @property
     def cost(self) -> float:
-        """How long it takes, in any unit."""
+        """How long it takes, in any unit that all jobs share."""
         ...
 
 

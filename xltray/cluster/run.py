@@ -3,9 +3,9 @@
     JobGraph -> JobSearcher -> Tune -> JobTrial (one process a job, reused) -> the store
                                 └────> ProgressCallback -> Board -> the user
 
-Ray is the one that runs already (``runtime.address``, ``RAY_ADDRESS``, or a Ray on this machine),
-else a new one on this machine, which goes when the run ends. What is done is asked of the store,
-so a run that is killed at any moment loses nothing that was committed.
+Ray is the one that runs already (``runtime.address``, ``RAY_ADDRESS``, or what ``ray start`` began
+on this machine), else a new one on this machine, which goes when the run ends. What is done is
+asked of the store, so a run that is killed at any moment loses nothing that was committed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,15 @@ from xltray.cluster.jobgraph import JobGraph, State
 from xltray.cluster.jobrunners import REAL
 from xltray.cluster.progress import Board
 from xltray.cluster.searcher import JobSearcher
-from xltray.cluster.session import JOIN_SECONDS, Session, environment, open_session
+from xltray.cluster.session import (
+    JOIN_SECONDS,
+    LostRayError,
+    Session,
+    Watch,
+    environment,
+    losses_named,
+    open_session,
+)
 from xltray.cluster.trial import JobTrial
 from xltray.jobs import Job
 from xltray.plan import Plan
@@ -44,12 +52,14 @@ class RunOutcome:
 
     ``failed`` holds a message for each failed job (first line: the error; then the end of its
     traceback), ``skipped`` the id of the failed job that each skipped one would have needed.
+    ``lost`` says what happened if Ray itself was lost during the run; else it is empty.
     """
 
     done: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
+    lost: str = ""
 
 
 def run_plan(
@@ -64,6 +74,8 @@ def run_plan(
         console: where progress is shown.
         runners: "module:function" of the table of what runs the jobs.
 
+    A Ray that is lost during the run is no error: ``lost`` of the outcome tells.
+
     Raises:
         ClusterError: if Ray cannot be reached.
         CapacityError: if the machines are too small for a job.
@@ -71,24 +83,42 @@ def run_plan(
     graph = JobGraph(needed)
     if not needed:
         return RunOutcome()
-    runtime = plan.sweep.runtime
     board = Board(needed, console)
-    interrupted = False
+    interrupt = Interrupt(board.say)
+    killed, lost = False, ""
     try:
         with (
-            open_session(runtime, board.say) as session,
-            Interrupt(board.say) as interrupt,
+            open_session(plan.sweep.runtime, board.say) as session,
+            losses_named(),
+            interrupt,
             board.shown(session.where),
         ):
-            _await_room({job.kind for job in needed.values()}, runtime, session, interrupt, board.say)
-            settings = _trial_settings(plan.sweep, store, session.device, runners)
-            searcher = JobSearcher(graph, needed, store, settings)
-            _fit(searcher, ProgressCallback(graph, board), interrupt, runtime.retries, session)
-            interrupted = interrupt.asked and not graph.finished
+            _run_jobs(plan.sweep, graph, needed, store, board, session, interrupt, runners)
     except KeyboardInterrupt:
-        interrupted = True
+        killed = True
+    except LostRayError as error:
+        lost = str(error)
+    interrupted = killed or (interrupt.asked and not graph.finished)
     done = tuple(id_ for id_, state in graph.states.items() if _is_done(state, needed[id_], store))
-    return RunOutcome(done, graph.failed, graph.skipped, interrupted)
+    return RunOutcome(done, graph.failed, graph.skipped, interrupted, lost)
+
+
+def _run_jobs(
+    sweep: SweepSpec,
+    graph: JobGraph,
+    needed: Mapping[str, Job],
+    store: Store,
+    board: Board,
+    session: Session,
+    interrupt: Interrupt,
+    runners: str,
+) -> None:
+    kinds: set[str] = {job.kind for job in needed.values()}
+    _await_room(kinds, sweep.runtime, session, interrupt, board.say)
+    settings = _trial_settings(sweep, store, session.device, runners)
+    searcher = JobSearcher(graph, needed, store, settings)
+    callback = ProgressCallback(graph, board, Watch())
+    _fit(searcher, callback, interrupt, sweep.runtime.retries, session)
 
 
 def _is_done(state: State, job: Job, store: Store) -> bool:

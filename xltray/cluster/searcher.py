@@ -17,7 +17,14 @@ from xltray.cluster.jobgraph import JobGraph
 from xltray.jobs import Job
 from xltray.store import Store
 
-NO_RESULT = "the job ended without an error but its result is not in the store"
+
+def no_result(store: Store) -> str:
+    """Say what may be wrong when a job ended well and the store does not have its result."""
+    return (
+        f"the job ended without an error but its result is not in the store: found no complete result in "
+        f"{store!r} as this process sees it. Where other machines run jobs, `storage` must be a path that "
+        "all of them share, or an object store (s3://..., gs://...)"
+    )
 
 
 class JobSearcher(Searcher):
@@ -51,7 +58,7 @@ class JobSearcher(Searcher):
         if self._store.is_done(self._jobs[id_]):
             self._graph.complete(id_)
         else:
-            self._graph.fail(id_, (result or {}).get("error") or NO_RESULT)
+            self._graph.fail(id_, (result or {}).get("error") or no_result(self._store))
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing of use: a run starts from the store, not from Tune's state."""

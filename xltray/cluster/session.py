@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,12 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private.utils import read_ray_address
 from ray.exceptions import RayError
+from ray.tune import TuneError
 
 from xltray.errors import XltrayError
 from xltray.spec import RuntimeSpec
 
 MOST_PENDING = 32
+
+WATCH_SECONDS = 5.0
+WATCH_ATTEMPTS = 4
+"""Together well below the minute after which Ray ends a process that has lost its control store."""
 
 JOIN_SECONDS = 600.0
 """Machines of a cluster that has just been brought up join within that time."""
@@ -33,6 +40,8 @@ _DRIVER_ENVIRONMENT = {
     # Nothing is ever restored from Tune's own snapshots.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Tune would ask, every ten seconds, a control store that may be gone, and wait (see Watch).
+    "TUNE_STATE_REFRESH_PERIOD": "86400",
     # The newer of Tune's two outputs prints even when told to be silent.
     "RAY_AIR_NEW_OUTPUT": "0",
     # Tune's configuration classes warn of a migration that concerns Ray Train.
@@ -44,6 +53,10 @@ class ClusterError(XltrayError):
     """No Ray can be reached, or it has no machine to run on."""
 
 
+class LostRayError(ClusterError):
+    """The Ray that a run was using is gone."""
+
+
 @dataclass(frozen=True)
 class Session:
     """A Ray that is connected."""
@@ -53,6 +66,57 @@ class Session:
     can_grow: bool
     pending: int
     """How many trials Tune may have waiting for room."""
+
+
+class Gone(BaseException):
+    """Ray is gone. No Exception: for those Tune cleans up, which waits for the Ray that is gone."""
+
+
+class Watch:
+    """Call it often: raises Gone when the Ray in use has died.
+
+    Without it, Tune waits for ever for room, or Ray ends the whole process after a minute without
+    its control store: the user would not be told how to go on.
+    """
+
+    def __init__(self, seconds: float = WATCH_SECONDS) -> None:
+        """Look every so many seconds."""
+        context = ray.get_runtime_context()
+        self._address, self._node = str(context.gcs_address), context.get_node_id()
+        self._seconds = seconds
+        self._next = time.monotonic() + seconds
+        self._silent = 0
+
+    def __call__(self) -> None:
+        """Look, if it is time."""
+        if time.monotonic() < self._next:
+            return
+        if not _answers(self._address):
+            # A control store may be restarted; meanwhile any question to it would wait.
+            self._silent += 1
+            if self._silent >= WATCH_ATTEMPTS:
+                raise Gone(f"its control store at {self._address} does not answer")
+        else:
+            self._silent = 0
+            alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+            if self._node not in alive:
+                raise Gone("it no longer runs on the machine that the sweep runs from")
+        self._next = time.monotonic() + self._seconds
+
+
+@contextmanager
+def losses_named() -> Iterator[None]:
+    """Turn what Ray raises when it is lost into LostRayError.
+
+    What goes wrong inside a job is caught by Tune and never gets here.
+    """
+    try:
+        yield
+    except Gone as error:
+        raise LostRayError(f"Ray was lost: {error}") from error
+    except (RayError, ConnectionError, TuneError, SystemExit) as error:
+        first_line, *_ = str(error).strip().splitlines() or [""]
+        raise LostRayError(f"Ray was lost: {type(error).__name__}: {first_line}") from error
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -83,7 +147,7 @@ def open_session(runtime: RuntimeSpec, say: Callable[[str], None]) -> Iterator[S
             where, new = "the Ray in use", False
         else:
             stack.callback(ray.shutdown)
-            where, new = _connect(runtime, stack)
+            where, new = _connect(runtime, stack, say)
         device = _device(runtime, growing=not new, say=say)
         resources = _resources()
         gpus = f", {resources['GPU']:g} GPUs" if resources.get("GPU") else ""
@@ -98,30 +162,61 @@ def open_session(runtime: RuntimeSpec, say: Callable[[str], None]) -> Iterator[S
         )
 
 
-def _connect(runtime: RuntimeSpec, stack: ExitStack) -> tuple[str, bool]:
+def _connect(runtime: RuntimeSpec, stack: ExitStack, say: Callable[[str], None]) -> tuple[str, bool]:
     """Return where we are connected to, and whether it is a new Ray of our own."""
     options: dict[str, Any] = {
         "runtime_env": {"env_vars": worker_environment(runtime.threads)},
         "logging_level": logging.CRITICAL,
         "log_to_driver": False,
     }
-    address = runtime.address or os.environ.get("RAY_ADDRESS")
-    if address != "local":
+    address, named = _address(runtime)
+    if address is not None and not named and not _answers(address):
+        # Ray itself would try for minutes. A crash leaves the record behind, so this is no error.
+        say(f"the Ray that `ray start` recorded here ({address}) does not answer; starting a new local one")
+        address = None
+    if address is not None:
         try:
-            ray.init(address=address or "auto", **options)
-            return f"Ray at {address or 'this machine'}", False
+            ray.init(address=address, **options)
+            return f"Ray at {address}", False
         except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-            # Nobody named a Ray and none runs here: that alone is no error.
-            if address or not isinstance(error, ConnectionError):
-                raise ClusterError(
-                    f"cannot connect to Ray at {address or 'this machine'}: {error}. "
-                    "Start it (ray up, ray start), or set runtime.address=local."
-                ) from error
+            raise ClusterError(
+                f"cannot connect to Ray at {address}: {error}. "
+                "Start it (ray up, ray start), or set runtime.address=local."
+            ) from error
     # A Ray that only this process talks to needs no tokens; for clusters the user decides.
     stack.enter_context(environment({"RAY_AUTH_MODE": "disabled"}))
     context = ray.init(address="local", include_dashboard=runtime.dashboard, **options)
     dashboard = f", dashboard at http://{context.dashboard_url}" if context.dashboard_url else ""
     return f"a new local Ray{dashboard}", True
+
+
+def _address(runtime: RuntimeSpec) -> tuple[str | None, bool]:
+    """Return which Ray to connect to (None: a new local one), and whether the user named it.
+
+    Ray's own "auto" would also take a local Ray that belongs to another run and ends with it. Only
+    `ray start` records an address (and `ray stop` removes it), so only such a Ray is found here.
+    """
+    named = runtime.address or os.environ.get("RAY_ADDRESS") or None
+    if named == "local":
+        return None, True
+    if named not in (None, "auto"):
+        return named, True
+    recorded = read_ray_address() or None
+    if named == "auto" and recorded is None:
+        raise ClusterError(
+            'the Ray address is "auto": found no Ray that `ray start` began on this machine, expected one. '
+            "Start it (ray start --head), or set runtime.address=local."
+        )
+    return recorded, named is not None
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) -> str:
@@ -137,7 +232,14 @@ def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) 
                     "set runtime.device=cuda or cpu, so that it is known what to ask for."
                 )
             time.sleep(2)
-    return "cuda" if _resources().get("GPU") else "cpu"
+    if _resources().get("GPU"):
+        return "cuda"
+    if growing:
+        say(
+            "no GPU in the cluster (yet): running on CPU; "
+            "set runtime.device=cuda to wait for GPUs, or cpu to hide this line"
+        )
+    return "cpu"
 
 
 def _resources() -> dict[str, float]:
