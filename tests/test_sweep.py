@@ -441,7 +441,7 @@ def test_a_lost_ray_is_said_and_the_run_goes_on_later(
     assert main([write()]) == 1
     printed = capsys.readouterr().out
     assert "Ray was lost: the raylet died" in printed
-    assert "Not all jobs are done: 3 of 15 jobs done, 12 left. To go on:" in printed
+    assert "Not all jobs are done: 3 of 8 jobs done, 5 left. To go on:" in printed
 
 
 def test_an_interrupted_run_says_how_to_go_on(
