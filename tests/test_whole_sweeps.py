@@ -68,7 +68,8 @@ def test_quickstart_and_what_follows(tmp_path):
     assert time.monotonic() - begin < 15
 
     (victim,) = store.glob(f"surfaces/encoder=small/task=pos/{plan['surfaces'][-1]}.parquet")
-    untouched = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet") if path != victim}
+    others = [path for path in store.rglob("*.parquet") if path.name != victim.name]
+    untouched = {path: path.stat().st_mtime_ns for path in others}
     victim.unlink()
     output = run(*command)
     assert "0 of 30 fine-tunings, 1 of 12 surfaces" in output
