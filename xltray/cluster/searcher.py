@@ -14,6 +14,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from xltray.cluster.jobgraph import JobGraph
+from xltray.errors import XltrayError
 from xltray.jobs import Job
 from xltray.store import Store
 
@@ -66,7 +67,7 @@ class JobSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Refuse: see ``save``."""
-        raise NotImplementedError("start the sweep again instead; it runs what is missing from the store")
+        raise XltrayError("Tune cannot resume a sweep. Start it again: what the store lacks will run.")
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles the searcher into its experiment folder, which is thrown away.
