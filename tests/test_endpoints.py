@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from tiny import Tiny, make_tiny, run_job
 from torch import nn
 
+from xltray import endpoints
 from xltray.context import JobContext
 from xltray.corpora.base import at_most
 from xltray.corpora.registry import open_corpus
@@ -41,6 +43,33 @@ def test_limits_above_the_data_change_nothing() -> None:
     assert at_most(range(5), 5) == at_most(range(5), 9) == at_most(range(5), None) == [0, 1, 2, 3, 4]
     assert at_most(range(7), 3) == [0, 2, 4]
     assert at_most(range(100), 1) == [0]
+
+
+def test_a_split_is_encoded_once_for_all_jobs_of_a_process(tiny: Tiny) -> None:
+    job, encoder = tiny.endpoint("pos"), open_encoder(tiny.endpoint().encoder, tiny.context)
+    first = load_split(job, "qaa", "train", encoder, tiny.context)
+    assert load_split(job, "qaa", "train", encoder, tiny.context) is first
+    other_seed = job.model_copy(update={"seed": job.seed + 1})
+    assert load_split(other_seed, "qaa", "train", encoder, tiny.context) is first
+    assert load_split(job, "qaa", "dev", encoder, tiny.context) is not first
+    changed = {"qaa": job.data["qaa"].model_copy(update={"train": "0" * 64})}
+    with pytest.raises(CorpusError, match="changed under a running sweep"):
+        load_split(job.model_copy(update={"data": changed}), "qaa", "train", encoder, tiny.context)
+
+
+def test_of_kept_splits_the_oldest_goes_and_large_ones_are_not_kept(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, encoder = tiny.endpoint("pos"), open_encoder(tiny.endpoint().encoder, tiny.context)
+    monkeypatch.setattr(endpoints, "_kept", OrderedDict())
+    monkeypatch.setattr(endpoints, "KEPT_SPLITS", 1)
+    train = load_split(job, "qaa", "train", encoder, tiny.context)
+    load_split(job, "qaa", "dev", encoder, tiny.context)
+    assert load_split(job, "qaa", "train", encoder, tiny.context) is not train
+    monkeypatch.setattr(endpoints, "KEPT_SEQUENCES", 1)
+    monkeypatch.setattr(endpoints, "_kept", OrderedDict())
+    train = load_split(job, "qaa", "train", encoder, tiny.context)
+    assert load_split(job, "qaa", "train", encoder, tiny.context) is not train
 
 
 def test_training_sentences_are_cut_to_the_recipes_length(tiny: Tiny) -> None:

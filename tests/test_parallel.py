@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import mean
@@ -12,10 +11,9 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny import PRETRAIN, Tiny, make_tiny, run_job
+from tiny import PRETRAIN, Tiny, make_tiny, passages_of, run_job
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-import xltray.pretrain as pretrain_module
 from xltray.corpora.registry import CORPORA, open_corpus, translates
 from xltray.corpora.toy import TEXT_PER_TRAINING_SENTENCE, ToyCorpus
 from xltray.corpora.toy_concepts import NAME_CONCEPTS
@@ -153,16 +151,10 @@ def parallel(root: Path, share: float, **changes: Any) -> Tiny:
 
 
 def trained_on(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> list[Tokens]:
-    """Pretrain without training and return the sequences that it would be on."""
-    seen: list[Tokens] = []
-
-    def observed(_: torch.nn.Module, sequences: Sequence[Tokens], *__: object) -> Iterator[float]:
-        seen.extend(sequences)
-        return iter(())
-
-    monkeypatch.setattr(pretrain_module, "train_masked_words", observed)
-    run_job(tiny.encoder(), tiny.context)
-    return seen
+    """Return the sequences that pretraining would be on, in all of which words are masked."""
+    passages = passages_of(tiny, monkeypatch)
+    assert {passage.follows for passage in passages} == {None}
+    return [passage.tokens for passage in passages]
 
 
 def tokenizer_of(tiny: Tiny) -> PreTrainedTokenizerFast:

@@ -20,7 +20,7 @@ import xltray.pretrain as pretrain_module
 from xltray.corpora.toy import ToyCorpus
 from xltray.errors import CorpusError
 from xltray.jobs import PRETRAINING_VERSION, PretrainJob, load_job
-from xltray.nn.masked_words import CLS, MASK, SEP, SPECIALS
+from xltray.nn.masked_words import CLS, MASK, SEP, SPECIALS, Losses
 from xltray.pretrain import train_tokenizer
 from xltray.spec import DataSpec, PretrainSpec
 
@@ -48,17 +48,21 @@ def encoder_of(root: Path, **changes: object) -> Tiny:
 # The tokenizer.
 
 
+def vocabularies() -> list[dict[str, int]]:
+    """Of many sizes: some end between pieces that are equally frequent."""
+    text = texts()
+    specs = [SPEC.model_copy(update={"vocabulary": size}) for size in range(150, 700, 50)]
+    return [train_tokenizer(text, spec).get_vocab() for spec in specs]
+
+
 def test_two_processes_give_every_piece_the_same_id() -> None:
-    program = (
-        "import json; from test_pretrain import SPEC, texts; from xltray.pretrain import train_tokenizer;"
-        "print(json.dumps(train_tokenizer(texts(), SPEC).get_vocab()))"
-    )
+    program = "import json; from test_pretrain import vocabularies; print(json.dumps(vocabularies()))"
     tests = str(Path(__file__).parent)
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join([tests, *sys.path])}
     printed = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
     ).stdout
-    assert json.loads(printed) == train_tokenizer(texts(), SPEC).get_vocab()
+    assert json.loads(printed) == vocabularies()
 
 
 def test_the_order_of_the_text_does_not_matter() -> None:
@@ -115,7 +119,7 @@ def test_the_numbers_of_this_version(tmp_path: Path) -> None:
     spec = PRETRAIN | {"languages": [], "text": ["lines.txt"], "vocabulary": 20, "layers": 2, "dropout": 0.1}
     own = make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders={"small": {"pretrain": spec}})
     run_job(own.encoder(), own.context)
-    assert {PRETRAINING_VERSION: own.done(own.encoder())["loss"]} == {2: pytest.approx(1.410548, rel=1e-4)}
+    assert {PRETRAINING_VERSION: own.done(own.encoder())["loss"]} == {3: pytest.approx(1.410548, rel=1e-4)}
 
 
 def test_done_says_how_it_went(tiny: Tiny) -> None:
@@ -125,6 +129,7 @@ def test_done_says_how_it_went(tiny: Tiny) -> None:
     assert done["vocabulary"] == model.config.vocab_size == 300
     assert done["parameters"] == sum(p.numel() for p in model.parameters())
     assert 0 < done["loss"] < 10
+    assert (done["asked_what_follows"], done["loss_following"]) == (0, None)
     assert done["seconds"] > 0
     assert done["provenance"]["torch"] == torch.__version__
     assert {"config.json", "model.safetensors", "tokenizer.json", "spec.json"} <= set(done["files"])
@@ -146,21 +151,23 @@ def test_training_shows_nothing_but_its_progress(tmp_path: Path, capfd: pytest.C
 
 
 def test_the_loss_falls_and_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses: list[float] = []
+    losses: list[Losses] = []
     train = pretrain_module.train_masked_words
 
-    def observed(*arguments: object) -> Iterator[float]:
+    def observed(*arguments: object) -> Iterator[Losses]:
         for loss in train(*arguments):  # type: ignore[arg-type]
             losses.append(loss)
             yield loss
 
     monkeypatch.setattr(pretrain_module, "train_masked_words", observed)
-    tiny = make_tiny(tmp_path, encoders={"small": {"pretrain": PRETRAIN | EASIER | {"steps": 120}}})
+    tiny = make_tiny(tmp_path, encoders={"small": {"pretrain": PRETRAIN | EASIER | {"steps": 200}}})
     progress = run_job(tiny.encoder(), tiny.context)
-    assert [tuple(p) for p in progress] == [(50, 120, "steps"), (100, 120, "steps")]
-    assert len(losses) == 120
-    assert sum(losses[-20:]) / 20 < sum(losses[:20]) / 20 - 0.2
-    assert tiny.done(tiny.encoder())["loss"] == pytest.approx(sum(losses[-100:]) / 100)
+    assert [tuple(p) for p in progress] == [(done, 200, "steps") for done in (50, 100, 150, 200)]
+    words = [loss.words for loss in losses if loss.words is not None]
+    assert len(words) == len(losses) == 200
+    assert sum(words[-20:]) / 20 < sum(words[:20]) / 20 - 0.2
+    assert tiny.done(tiny.encoder())["loss"] == pytest.approx(sum(words[-100:]) / 100)
+    assert {loss.following for loss in losses} == {None}
 
 
 def test_training_twice_gives_the_same_bytes(tiny: Tiny, tmp_path: Path) -> None:
@@ -183,7 +190,7 @@ def test_the_control_has_the_tokenizer_and_the_weights_that_training_starts_from
     control = encoder_of(tmp_path / "control", steps=0)
     start: dict[str, torch.Tensor] = {}
 
-    def first_look(encoder: torch.nn.Module, *_: object) -> Iterator[float]:
+    def first_look(encoder: torch.nn.Module, *_: object) -> Iterator[Losses]:
         start.update({name: value.clone() for name, value in encoder.state_dict().items()})
         return iter(())
 
@@ -199,6 +206,21 @@ def test_the_control_has_the_tokenizer_and_the_weights_that_training_starts_from
     )
     assert control.done(control.encoder())["loss"] is None
     assert control.encoder().id != tiny.encoder().id
+
+
+def test_at_a_similar_start_queries_are_keys_and_positions_are_small(tmp_path: Path) -> None:
+    weights = []
+    for scale in (0.0, 1.4):
+        made = encoder_of(tmp_path / str(scale), steps=0, layers=2, similar_start=scale)
+        weights.append(AutoModel.from_pretrained(folder(made), add_pooling_layer=False).state_dict())
+    plain, similar = weights
+    for layer in ("encoder.layer.0", "encoder.layer.1"):
+        query, key = (similar[f"{layer}.attention.self.{name}.weight"] for name in ("query", "key"))
+        assert torch.equal(query, key)
+        torch.testing.assert_close(query @ query.T, 1.4**2 * torch.eye(16))
+    words, positions = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position"))
+    assert torch.equal(similar[words], plain[words])
+    torch.testing.assert_close(similar[positions], 0.1 * plain[positions])
 
 
 # Text files.

@@ -29,7 +29,7 @@ def test_sentences_are_those_of_this_generator() -> None:
     """If this fails on purpose, raise GENERATOR_VERSION."""
     content = [dataclasses.astuple(sentence) for code in CODES for sentence in DEV[code][:40]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    assert digest == "5d5438920fc6a4663ab1949a32ab4cd1db19224d4bfc39f7093e35c0820b9282"
+    assert digest == "077dda52dd29b260f2a4d84173c3b9979e2f975c1d7696a354cbdbfed1e3552f"
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -74,14 +74,16 @@ def test_the_same_names_are_people_places_and_groups(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_names_have_capitals_where_the_language_has_them(code: str) -> None:
-    inside = [
-        (word[0].isupper(), tag != "O")
-        for sentence in TRAIN[code]
-        for word, tag in zip(sentence.words[1:], sentence.tags[1:], strict=True)
-    ]
-    assert mean(upper for upper, is_name in inside if is_name) == LANGUAGES[code].capitals
-    assert not any(upper for upper, is_name in inside if not is_name)
+def test_names_have_capitals_in_the_languages_share_of_the_sentences(code: str) -> None:
+    with_capitals = []
+    for sentence in TRAIN[code]:
+        inside = list(zip(sentence.words[1:], sentence.tags[1:], strict=True))
+        assert not any(word[0].isupper() for word, tag in inside if tag == "O")
+        upper = {word[0].isupper() for word, tag in inside if tag != "O"}
+        assert len(upper) < 2
+        with_capitals += upper
+    assert mean(with_capitals) == pytest.approx(LANGUAGES[code].capitals, abs=0.04)
+    assert any(with_capitals) == (LANGUAGES[code].capitals > 0)
 
 
 def test_a_word_may_be_a_name_or_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise, product
 from statistics import mean
@@ -18,8 +19,9 @@ from xltray.corpora.base import Pair
 from xltray.corpora.toy import ToyCorpus
 from xltray.corpora.toy_dice import Dice
 from xltray.corpora.toy_grammar import Node
-from xltray.corpora.toy_inference import MOST_LEVELS, Form, draw, forms, relation, weights
+from xltray.corpora.toy_inference import MOST_LEVELS, Form, draw, forms, relation, two_steps, weights
 from xltray.corpora.toy_pairs import TreePair, tree_pairs
+from xltray.corpora.toy_surface import surface
 from xltray.corpora.xnli import LABELS
 from xltray.spec import DataSpec
 from xltray.spec_toy import ToySpec
@@ -29,14 +31,14 @@ TREES = [
     *islice(tree_pairs(Dice("checked")), 900),
     *islice(tree_pairs(Dice("checked too"), near_misses=1.0), 600),
 ]
-CHANCE_LIMIT = 0.4
+CHANCE_LIMIT = 0.4  # of three labels
 
 
 def test_pairs_are_those_of_this_generator() -> None:
     """If this fails on purpose, raise GENERATOR_VERSION."""
     pairs = [p for code in ("qaa", "qad") for p in CORPUS.pairs(code, "dev")[:60]]
     digest = hashlib.sha256(json.dumps([dataclasses.astuple(pair) for pair in pairs]).encode()).hexdigest()
-    assert digest == "f606d8119f522c6cd7ccde0fac007e67439173d57112ab1b8fa22c5ad2a3f7eb"
+    assert digest == "7c58cb0dd6982f7095158f0064656c2f280503b86918968e9462eca8982ff6a0"
 
 
 # ---------------------------------------------------------------- right by the rules
@@ -154,6 +156,30 @@ def test_relations_of_forms() -> None:
     assert (relation(no, antonym), relation(no, no_antonym)) == ("neutral", "neutral")
 
 
+@pytest.mark.parametrize("label", ["entailment", "contradiction"])
+def test_no_pair_about_one_scene_takes_two_steps(label: str) -> None:
+    plain, no_antonym = Form(True, 0, 0), Form(False, 1, 0)
+    assert two_steps(plain, no_antonym)
+    assert two_steps(no_antonym, plain)
+    assert not any(two_steps(plain, other) for other in (plain, Form(True, 1, 0), Form(False, 0, 0)))
+    dice = Dice("steps")
+    for levels in range(MOST_LEVELS + 1):
+        drawn = [draw(label, levels, 2, dice) for _ in range(400)]
+        assert not any(two_steps(premise, hypothesis) for premise, hypothesis, _ in drawn)
+        assert {one.side != other.side for one, other, _ in drawn} == {False, label == "contradiction"}
+
+
+def test_an_antonym_is_never_denied_where_a_sentence_is_entailed() -> None:
+    antonyms = 0
+    for pair in TREES:
+        if pair.hypothesis.concept in concepts.ANTONYMS.get(pair.premise.concept, ()):
+            negated = [any(one.slot == "negation" for one in half.children) for half in pair[:2]]
+            assert pair.label != "entailment"
+            assert pair.label == "neutral" or negated == [False, False]
+            antonyms += pair.label == "contradiction"
+    assert antonyms > 10
+
+
 # ---------------------------------------------------------------- balanced
 
 
@@ -234,6 +260,44 @@ def test_train_dev_and_test_are_different_samples() -> None:
     assert len(samples[0]) > 0.97 * 3000
     other_seed = ToyCorpus(DataSpec(toy=ToySpec(seed=1)))
     assert not {(p.premise, p.hypothesis) for p in other_seed.pairs("qaa", "dev")} & samples[1]
+
+
+# ---------------------------------------------------------------- texts that follow each other
+
+
+def test_neighbours_are_the_sentences_of_entailments_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees = list(islice(tree_pairs(Dice("known")), 90))
+    monkeypatch.setattr("xltray.corpora.toy.tree_pairs", lambda *_: iter(trees))
+    entailments = [
+        [sorted(map(str.lower, surface("qaa").sentence(half, Dice("any"), "").words)) for half in pair[:2]]
+        for pair in trees
+        if pair.label == "entailment"
+    ]
+    neighbours = [
+        [sorted(re.findall(r"\w+|[.,]", text.lower())) for text in texts]
+        for texts in CORPUS.neighbours("qaa")
+    ]
+    assert len(neighbours) == len(entailments) == 30
+    turned = []
+    for texts, halves in zip(neighbours, entailments, strict=True):
+        assert texts in (halves, halves[::-1])
+        turned.append(texts != halves)
+    assert 0.2 < mean(turned) < 0.8
+
+
+def test_neighbours_are_a_sample_of_their_own_without_end() -> None:
+    few = ToyCorpus(DataSpec(toy=ToySpec(train=1)))
+    neighbours = list(islice(few.neighbours("qad"), 600))
+    assert len(neighbours) == 600
+    assert neighbours[:9] == list(islice(ToyCorpus(DataSpec()).neighbours("qad"), 9))
+    assert neighbours[:9] != list(islice(ToyCorpus(DataSpec(toy=ToySpec(seed=1))).neighbours("qad"), 9))
+    assert neighbours[:9] != list(islice(few.neighbours("qaa"), 9))
+    held_out = ToyCorpus(DataSpec(toy=ToySpec(dev_pairs=600, evaluate_on="test")))
+    for pairs in (CORPUS.pairs("qad", "train"), CORPUS.pairs("qad", "dev"), held_out.pairs("qad", "dev")):
+        either = {frozenset((pair.premise, pair.hypothesis)) for pair in pairs}
+        assert mean(frozenset(texts) in either for texts in neighbours) < 0.03
+    lines = set(ToyCorpus(DataSpec()).text("qad"))
+    assert not any(f"{one} {other}" in lines or f"{other} {one}" in lines for one, other in neighbours)
 
 
 # ---------------------------------------------------------------- neither half alone

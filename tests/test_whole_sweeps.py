@@ -43,7 +43,7 @@ def test_quickstart_and_what_follows(tmp_path):
     first = surfaces(store)
     plan = json.loads((store / "sweeps/quickstart/plan.json").read_text())
     assert set(first.index.get_level_values("cell")) == set(plan["surfaces"])
-    metrics = {"ner": 1, "pos": 1, "parsing": 3}
+    metrics = {"xnli": 1, "ner": 1, "pos": 1, "parsing": 3}
     points = sum(metrics[task] for task in first.groupby("cell").task.first())
     grid = first.index.get_level_values("point").max() + 1
     assert len(first) == points * grid * 2
@@ -55,7 +55,9 @@ def test_quickstart_and_what_follows(tmp_path):
     )
     rise = ends["target"][1.0] - ends["target"][0.0]
     drop = ends["source"][0.0] - ends["source"][1.0]
-    assert (rise > 0.05).all()
+    assert (rise.drop("xnli") > 0.05).all()
+    # Inference transfers well from the start: little is left to rise by, less than some seeds differ by.
+    assert rise["xnli"].mean() > 0.02
     assert (drop < 0.05).all()
 
     run("analysis", str(store))
@@ -72,12 +74,12 @@ def test_quickstart_and_what_follows(tmp_path):
     untouched = {path: path.stat().st_mtime_ns for path in others}
     victim.unlink()
     output = run(*command)
-    assert "0 of 45 fine-tunings, 1 of 18 surfaces" in output
+    assert "0 of 60 fine-tunings, 1 of 24 surfaces" in output
     pd.testing.assert_frame_equal(surfaces(store), first)
     assert untouched == {path: path.stat().st_mtime_ns for path in untouched}
 
     output = run(*command, "--dry-run", "seeds=[0,1,2,3]")
-    assert "15 of 60 fine-tunings, 6 of 24 surfaces" in output
+    assert "20 of 80 fine-tunings, 8 of 32 surfaces" in output
 
 
 def test_real_treebanks(tmp_path, ud_root):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+import torch
+
+import xltray.pretrain as pretrain_module
 from xltray.context import JobContext, Progress
 from xltray.evaluator import LocalPool
 from xltray.finetune import finetune
 from xltray.inputs import FileInputs
 from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
+from xltray.nn.masked_words import Losses, Passage
 from xltray.plan import Plan, make_plan
 from xltray.pretrain import pretrain
 from xltray.spec import SweepSpec
@@ -127,6 +132,20 @@ def run_job(job: Job, context: JobContext, pool: PointPool | None = None) -> lis
     if isinstance(job, FinetuneJob):
         return list(finetune(job, context))
     return list(score_surface(job, context, pool or LocalPool(context), points_per_chunk=4))
+
+
+def passages_of(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> list[Passage]:
+    """Pretrain without training and return what it would be on."""
+    seen: list[Passage] = []
+
+    def observed(_: torch.nn.Module, passages: Sequence[Passage], *__: object) -> Iterator[Losses]:
+        seen.extend(passages)
+        return iter(())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain_module, "train_masked_words", observed)
+        run_job(tiny.encoder(), tiny.context)
+    return seen
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the same model, score it in the same batches and therefore get the same counts.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xltray.context import JobContext
-from xltray.corpora.base import at_most
+from xltray.corpora.base import Corpus, at_most
 from xltray.corpora.registry import open_corpus
 from xltray.errors import CornerMismatchError, CorpusError, EndpointError, Problem
 from xltray.fingerprint import file_fingerprint
@@ -77,14 +78,35 @@ def load_dev_set(job: FinetuneJob, language: str, encoder: Encoder, context: Job
 def load_split(
     job: FinetuneJob, language: str, role: Role, encoder: Encoder, context: JobContext
 ) -> EncodedSplit:
-    """Read and tokenise a split; errors as for ``read_examples``."""
-    return get_task(job.task).encode(
+    """Read and tokenise a split; errors as for ``read_examples``.
+
+    A process runs many jobs on the same data, so the last few splits that are not large are kept.
+    """
+    limit = max_tokens(encoder.model)
+    key = (
+        *(job.task, job.corpus, language, role, getattr(job.data[language], role), _limit(job, role)),
+        *(job.encoder.content, job.recipe.max_length, limit),
+    )
+    if key in _kept:
+        _check_split(job, language, role, open_corpus(job.corpus, context.data))
+        _kept.move_to_end(key)
+        return _kept[key]
+    split = get_task(job.task).encode(
         read_examples(job, language, role, context),
         encoder.tokenizer,
         role=role,
         max_length=job.recipe.max_length,
-        limit=max_tokens(encoder.model),
+        limit=limit,
     )
+    if len(split.sequences) <= KEPT_SEQUENCES:
+        _kept[key] = split
+        while len(_kept) > KEPT_SPLITS:
+            _kept.popitem(last=False)
+    return split
+
+
+KEPT_SPLITS, KEPT_SEQUENCES = 8, 5000
+_kept: OrderedDict[tuple[object, ...], EncodedSplit] = OrderedDict()
 
 
 def read_examples(job: FinetuneJob, language: str, role: Role, context: JobContext) -> list[Any]:
@@ -94,11 +116,18 @@ def read_examples(job: FinetuneJob, language: str, role: Role, context: JobConte
         CorpusError: if the files changed since.
     """
     corpus = open_corpus(job.corpus, context.data)
+    _check_split(job, language, role, corpus)
+    return at_most(get_task(job.task).read(corpus, language, role), _limit(job, role))
+
+
+def _check_split(job: FinetuneJob, language: str, role: Role, corpus: Corpus) -> None:
     found = corpus.identify(language, role).fingerprint
     expected = getattr(job.data[language], role)
     check_unchanged(f"{job.corpus} {language} {role}", found=found, expected=expected)
-    limit = job.max_train if role == "train" else job.max_dev
-    return at_most(get_task(job.task).read(corpus, language, role), limit)
+
+
+def _limit(job: FinetuneJob, role: Role) -> int | None:
+    return job.max_train if role == "train" else job.max_dev
 
 
 def check_unchanged(where: str, *, found: str, expected: str) -> None:

@@ -16,11 +16,12 @@ from xltray.grid import Grid
 from xltray.spec import EvaluationSpec, FinetuneSpec, ParserSpec, PretrainSpec
 from xltray.spec_types import Exact, Items, Scope, Spec
 
-PRETRAINING_VERSION = 2
+PRETRAINING_VERSION = 3
 """Raise it whenever a job of pretraining would give other numbers (tokenizer, batches, order of random
 draws), so that no encoder made by the old code stands under endpoints of the new, or the other way round.
 
 1: until the last layer worked at masked words only, which changed the draws of its dropout.
+2: until positions started small at a ``similar_start``.
 """
 
 

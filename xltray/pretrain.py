@@ -5,8 +5,8 @@ With ``steps: 0`` it is the control that every conclusion about transfer needs: 
 and architecture, with random weights (those that the pretrained encoder of the same seed started
 from).
 
-Training a tokenizer gives the same pieces but not the same ids from run to run, so the pieces are
-sorted before ids are given out.
+Training a tokenizer gives other ids from run to run, and other pieces where counts are equal:
+``train_tokenizer`` sees to both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from itertools import combinations, cycle, islice
+from itertools import combinations, cycle, islice, pairwise
 from pathlib import Path
 
 import torch
@@ -30,13 +30,19 @@ from xltray.endpoints import check_unchanged
 from xltray.jobs import PretrainJob
 from xltray.nn.device import set_threads
 from xltray.nn.encoder import build_encoder
-from xltray.nn.masked_words import CLS, PAD, SEP, SPECIALS, train_masked_words
+from xltray.nn.masked_words import CLS, PAD, SEP, SPECIALS, Losses, Passage, train_masked_words
 from xltray.nn.model import seed_of
 from xltray.nn.packing import Tokens
 from xltray.results import provenance
 from xltray.spec import PretrainSpec
 
 PROGRESS_STEPS = 50
+
+POSITIONS_START = 0.1
+"""How large position embeddings are at a similar start, beside BERT's own initialisation."""
+
+LOSSES_KEPT = 100
+"""Steps whose mean losses are recorded."""
 
 
 def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
@@ -55,10 +61,12 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
     encoder = build_encoder(_configuration(job.encoder, len(tokenizer))).to(context.device)
     if job.encoder.similar_start:
         start_similar(encoder, job.encoder.similar_start)
-    losses: list[float] = []
+    losses: list[Losses] = []
+    passages: list[Passage] = []
     if job.encoder.steps:
-        sequences = _sequences(text, pairs, tokenizer, job.encoder.max_length)
-        for step, loss in enumerate(train_masked_words(encoder, sequences, job.encoder, context.device), 1):
+        passages += map(Passage, _sequences(text, pairs, tokenizer, job.encoder.max_length))
+        passages += _following(job.encoder, context, tokenizer, len(passages))
+        for step, loss in enumerate(train_masked_words(encoder, passages, job.encoder, context.device), 1):
             losses.append(loss)
             if step % PROGRESS_STEPS == 0:
                 yield Progress(step, job.encoder.steps, "steps")
@@ -73,7 +81,9 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
             "translations": len(pairs),
             "vocabulary": len(tokenizer),
             "parameters": encoder.num_parameters(),
-            "loss": sum(losses[-100:]) / len(losses[-100:]) if losses else None,
+            "asked_what_follows": sum(passage.follows is not None for passage in passages),
+            "loss": _mean_of_last([loss.words for loss in losses]),
+            "loss_following": _mean_of_last([loss.following for loss in losses]),
             "seconds": round(time.monotonic() - started, 3),
             "provenance": provenance(),
         }
@@ -85,20 +95,26 @@ def start_similar(encoder: PreTrainedModel, scale: float) -> None:
 
     One orthogonal matrix, scaled, serves for both. Small encoders otherwise spend most of a short
     training on finding out that attention can compare words. A simplification of the mimetic
-    initialisation of Trockman and Kolter (2023), https://arxiv.org/abs/2305.09828.
+    initialisation of Trockman and Kolter (2023), https://arxiv.org/abs/2305.09828. Positions start
+    small beside words, so that it is words that are alike.
     """
     for layer in encoder.encoder.layer:
         attention = layer.attention.self
         with torch.no_grad():
             nn.init.orthogonal_(attention.query.weight, gain=scale)
             attention.key.weight.copy_(attention.query.weight)
+    with torch.no_grad():
+        encoder.embeddings.position_embeddings.weight.mul_(POSITIONS_START)
 
 
 def train_tokenizer(text: Sequence[str], spec: PretrainSpec) -> PreTrainedTokenizerFast:
     """Train a cased WordPiece tokenizer whose ids do not depend on the run."""
     trained = _wordpiece({})
+    # Pieces with equal counts are merged in the order of their letters' ids, which the trainer gives out
+    # in another order in every process, unless they are named beforehand.
+    letters = [f"##{letter}" for letter in _inner_letters(text, trained)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=spec.vocabulary, special_tokens=list(SPECIALS), show_progress=False
+        vocab_size=spec.vocabulary, special_tokens=[*SPECIALS, *letters], show_progress=False
     )
     trained.train_from_iterator(text, trainer)
     pieces = sorted(piece for piece in trained.get_vocab() if piece not in SPECIALS)
@@ -117,6 +133,15 @@ def train_tokenizer(text: Sequence[str], spec: PretrainSpec) -> PreTrainedTokeni
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **names,
     )
+
+
+def _inner_letters(text: Sequence[str], tokenizer: Tokenizer) -> list[str]:
+    """Return the characters that occur in a word after its first, sorted."""
+    letters: set[str] = set()
+    for sentence in text:
+        words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(sentence))
+        letters.update(*(word[1:] for word, _ in words))
+    return sorted(letters)
 
 
 def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
@@ -170,6 +195,43 @@ def _translations(spec: PretrainSpec, context: JobContext, sentences: int) -> li
         count = wanted * number // len(both) - len(pairs)
         pairs += islice(cycle(list(islice(corpus.parallel(first, second), count))), count)
     return [(second, first) if index % 2 else (first, second) for index, (first, second) in enumerate(pairs)]
+
+
+def _following(
+    spec: PretrainSpec, context: JobContext, tokenizer: PreTrainedTokenizerFast, others: int
+) -> list[Passage]:
+    """Return pairs of texts to ask about; of two, one has its second text from another pair.
+
+    They are the share ``next_sentence`` of all sequences, the ``others`` included; languages have equal
+    parts. Where there are too few, they are repeated; a source with less than two pairs has none.
+    """
+    if not spec.next_sentence:
+        return []
+    sources = [open_corpus(spec.corpus, context.data).neighbours(language) for language in spec.languages]
+    sources += [_lines_that_follow(context, path) for path in spec.text]
+    each = round(others * spec.next_sentence / (1 - spec.next_sentence) / len(sources))
+    passages = []
+    for source in sources:
+        found = list(islice(source, each))
+        if len(found) < 2:
+            continue
+        pairs = list(islice(cycle(found), each))
+        firsts = [first for first, _ in pairs]
+        seconds = [pairs[number - number % 2][1] for number in range(len(pairs))]
+        encoded = tokenizer(firsts, seconds, truncation="longest_first", max_length=spec.max_length)
+        both = zip(encoded["input_ids"], encoded["token_type_ids"], strict=True)
+        passages += [Passage(Tokens(ids, types), i % 2 == 0) for i, (ids, types) in enumerate(both)]
+    tokenizer.backend_tokenizer.no_truncation()
+    return passages
+
+
+def _lines_that_follow(context: JobContext, path: str) -> Iterator[tuple[str, str]]:
+    return islice(pairwise(text_sentences(context.data, path)), 0, None, 2)
+
+
+def _mean_of_last(losses: Sequence[float | None]) -> float | None:
+    known = [loss for loss in losses if loss is not None][-LOSSES_KEPT:]
+    return sum(known) / len(known) if known else None
 
 
 def _sequences(

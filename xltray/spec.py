@@ -72,7 +72,9 @@ class PretrainSpec(Spec):
     dropout: Rate = Field(0.1, description="inside the encoder, in pretraining and in fine-tuning")
     max_length: PositiveInt = Field(128, description="subwords of a training sequence")
     similar_start: float = Field(
-        0.0, ge=0, description="query and key weights start equal: an orthogonal matrix, scaled by this"
+        0.0,
+        ge=0,
+        description="query and key weights start equal, an orthogonal matrix scaled by this; positions small",
     )
     steps: NonNegativeInt = Field(2000, description="0: a randomly initialised control")
     batch_size: PositiveInt = 64
@@ -82,6 +84,11 @@ class PretrainSpec(Spec):
     mask_rate: Rate = 0.15
     parallel: Rate = Field(
         0.0, description="share of the sequences that are a sentence and its translation in one"
+    )
+    next_sentence: Rate = Field(
+        0.0,
+        description="share of the sequences that are two texts; does the second follow the first in the "
+        "corpus? BERT's second objective",
     )
     seed: int = 0
 

@@ -35,7 +35,9 @@ class ToyLanguageSpec(Spec):
     articles: Items[Literal["the", "a"]] | None = Field(None, description="the articles that there are")
     case_endings: bool | None = Field(None, description="endings on animate objects and recipients")
     adjective_agreement: bool | None = Field(None, description="plural endings on adjectives")
-    capitals: bool | None = Field(None, description="capitals on names and first words")
+    capitals: Share | None = Field(
+        None, description="share of the sentences in which names and the first word have capitals"
+    )
     cognates: Share | None = Field(None, description="share of words inherited from the proto-language")
     names: Share | None = Field(None, description="share of names shared with the proto-language")
     homographs: Share | None = Field(None, description="share of words written like some noun")

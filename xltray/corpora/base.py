@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -104,6 +105,10 @@ class Corpus(ABC):
     @abstractmethod
     def text(self, language: str) -> Iterator[str]:
         """Yield the raw text of the training sentences, one sentence at a time."""
+
+    def neighbours(self, language: str) -> Iterator[tuple[str, str]]:
+        """Yield texts of which the second follows the first: every two sentences of ``text``."""
+        return islice(pairwise(self.text(language)), 0, None, 2)
 
     def sentences(self, language: str, role: Role) -> list[Sentence]:
         """Read the sentences that serve for training or development, in file order.

@@ -33,7 +33,7 @@ from xltray.spec import DataSpec
 from xltray.spec_toy import ToySpec
 from xltray.spec_types import Role
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Raise it whenever other sentences come out, so that no result of the old ones is taken for new."""
 
 TEXT_PER_TRAINING_SENTENCE = 4
@@ -141,6 +141,18 @@ class ToyCorpus(Corpus):
             self.typology(language)
         return islice(self._translations(first, second), TEXT_PER_TRAINING_SENTENCE * self.spec.train)
 
+    def neighbours(self, language: str) -> Iterator[tuple[str, str]]:
+        """Yield sentences of which the second follows the first, without end: a sample of its own.
+
+        They speak of the same and, like those of any sensible text, do not contradict each other: the
+        sentences of an entailment, in any order.
+
+        Raises:
+            MissingInputError: for a language that there is not.
+        """
+        self.typology(language)
+        return self._restated(language)
+
     def typology(self, language: str) -> Typology:
         """Return the settings of a language.
 
@@ -189,6 +201,13 @@ class ToyCorpus(Corpus):
                 yield " ".join(dice.shuffled((pair.premise, pair.hypothesis)))
             else:
                 yield sentence.text
+
+    def _restated(self, language: str) -> Iterator[tuple[str, str]]:
+        dice = Dice("neighbours", self.spec.seed, language)
+        for pair in self._pairs(language, "neighbours"):
+            if pair.label == "entailment":
+                one, other = dice.shuffled((pair.premise, pair.hypothesis))
+                yield one, other
 
     def _entities(self, language: str, sample: str) -> Iterator[Entities]:
         dice = Dice("entities", self.spec.seed, language, sample)

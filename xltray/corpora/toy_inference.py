@@ -14,6 +14,10 @@ and whose sums over rows and over columns are the same for all three labels. Dra
 tables, premises and hypotheses have one and the same distribution under every label: what is told
 of the label is told by the two together.
 
+Left out is what takes two steps at once: of a pair about one scene, only one sentence has the antonym
+or only one is negated, not both ("is big" does entail "is not small"). Without, small encoders learn
+the rest from half the pairs.
+
 A sentence of *another* scene (a word of the first replaced) is neutral to every form of this one.
 """
 
@@ -32,8 +36,10 @@ PREMISE_LEVELS = ((1.0,), (0.25, 0.75), (0.1, 0.3, 0.6))
 HYPOTHESIS_LEVELS = ((1.0,), (0.6, 0.4), (0.4, 0.4, 0.2))
 """The same for hypotheses. An entailed one says less, so that premises must tend to say more."""
 MOST_LEVELS = len(PREMISE_LEVELS) - 1
-AFFIRMED_PREMISES = 0.6
-"""Share where there are antonyms: "not big" decides nothing about "small", so fewer may be negated."""
+AFFIRMED = 0.6
+"""Share of either sentences where there are antonyms: "not big" decides nothing about "small", so fewer
+may be negated. The two shares must be equal, as both or none of a premise and what it entails is negated.
+"""
 WITHIN = 0.5
 """How much more often a neutral pair is of one scene, where the forms allow it, than of two."""
 ROUNDS = 300
@@ -98,8 +104,9 @@ def _shares(levels: int, sides: int, by_level: Sequence[Sequence[float]], affirm
 @cache
 def weights(label: str, levels: int, sides: int) -> Table:
     """Return the weight of each (premise's form, hypothesis's form), by iterative proportional fitting."""
-    rows = _shares(levels, sides, PREMISE_LEVELS, AFFIRMED_PREMISES if sides > 1 else 0.5)
-    columns = _shares(levels, sides, HYPOTHESIS_LEVELS, 0.5)
+    affirmed = AFFIRMED if sides > 1 else 0.5
+    rows = _shares(levels, sides, PREMISE_LEVELS, affirmed)
+    columns = _shares(levels, sides, HYPOTHESIS_LEVELS, affirmed)
     start = _allowed(label)
     table = [[start(row, column) for column in forms(levels, sides)] for row in forms(levels, sides)]
     for _ in range(ROUNDS):
@@ -117,7 +124,14 @@ def _allowed(label: str) -> Callable[[Form, Form], float]:
     # Every pair of forms may be neutral: about two scenes.
     if label == "neutral":
         return lambda premise, hypothesis: 1 + WITHIN * (relation(premise, hypothesis) == label)
-    return lambda premise, hypothesis: float(relation(premise, hypothesis) == label)
+    return lambda premise, hypothesis: float(
+        relation(premise, hypothesis) == label and not two_steps(premise, hypothesis)
+    )
+
+
+def two_steps(premise: Form, hypothesis: Form) -> bool:
+    """Return whether the sentences have antonyms of which one is denied."""
+    return premise.side != hypothesis.side and premise.positive != hypothesis.positive
 
 
 def draw(label: str, levels: int, sides: int, dice: Dice) -> Drawn:

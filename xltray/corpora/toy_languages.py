@@ -40,8 +40,8 @@ class Typology:
     """Whether animate objects and recipients take an ending."""
     adjective_agreement: bool
     """Whether adjectives take the plural ending of their noun."""
-    capitals: bool
-    """Whether names and first words begin with a capital."""
+    capitals: float
+    """Share of the sentences in which names and the first word begin with a capital."""
     cognates: float
     """Share of the words and endings inherited from the proto-language."""
     names: float
@@ -77,7 +77,7 @@ LANGUAGES: dict[str, Typology] = {
             articles=concepts.ARTICLES,
             case_endings=False,
             adjective_agreement=False,
-            capitals=True,
+            capitals=0.6,
             cognates=1.0,
             names=1.0,
             sound_changes=(),
@@ -100,7 +100,7 @@ LANGUAGES: dict[str, Typology] = {
             articles=concepts.ARTICLES,
             case_endings=False,
             adjective_agreement=True,
-            capitals=True,
+            capitals=0.6,
             cognates=0.6,
             names=0.8,
             sound_changes=(("k", "h"), ("b", "v"), ("ti", "tsi"), ("u", "o")),
@@ -128,9 +128,9 @@ LANGUAGES: dict[str, Typology] = {
             articles=("the",),
             case_endings=False,
             adjective_agreement=True,
-            capitals=False,
-            cognates=0.3,
-            names=0.6,
+            capitals=0.0,
+            cognates=0.45,
+            names=0.8,
             sound_changes=(("p", "b"), ("g", "j"), ("e", "a"), ("o", "u")),
             consonants="bdjqmnlrsftkhz",
             vowels="aiu",
@@ -154,9 +154,9 @@ LANGUAGES: dict[str, Typology] = {
             articles=(),
             case_endings=True,
             adjective_agreement=False,
-            capitals=False,
-            cognates=0.08,
-            names=0.6,
+            capitals=0.0,
+            cognates=0.3,
+            names=0.8,
             sound_changes=(("f", "ph"), ("v", "w"), ("z", "j"), ("i", "ee")),
             consonants="ptkbdgcjmnlrshyw",
             vowels="aeou",

@@ -7,7 +7,7 @@ against them by truth tables over its trees):
 * A premise entails what says less: without the extra (an adjective or "of" phrase of the subject, a
   second subject, a second clause, the subject's noun instead of its hypernym), and, where affirmed,
   with fewer specifications; where negated, with more ("sees no dog" -> "sees no old dog"). It also
-  entails that the antonym does not hold ("is big" -> "is not small").
+  entails that the antonym does not hold ("is big" -> "is not small"), but no pair is made of that.
 * It contradicts its negation, the negation of whatever it entails, and the antonym.
 * Everything else is neutral: specifications that it lacks (where negated: that it has), "not big" and
   "small", all that has another subject, predicate or object, or has the two change places, and

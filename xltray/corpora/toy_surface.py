@@ -41,8 +41,9 @@ class Surface:
         links = list(self._in_order(tree, None, dice))
         number = {id(node): place for place, (node, _) in enumerate(links, start=1)}
         nodes = [node for node, _ in links]
-        words = [self._form(node) for node in nodes]
-        if self.typology.capitals:
+        capitals = dice.chance(self.typology.capitals)
+        words = [self._form(node, capitals) for node in nodes]
+        if capitals:
             words[0] = words[0][:1].upper() + words[0][1:]
         sentence = Sentence(
             words=tuple(words),
@@ -74,9 +75,9 @@ class Surface:
             if rank > 0:
                 yield from self._in_order(child, node, dice)
 
-    def _form(self, node: Node) -> str:
+    def _form(self, node: Node, capitals: bool) -> str:
         form = self.forms.get(node.concept, node.concept)
-        if node.upos == "PROPN" and self.typology.capitals:
+        if node.upos == "PROPN" and capitals:
             form = form.capitalize()
         return form + "".join(self.forms[suffix] for suffix in self._suffixes(node))
 

@@ -2,10 +2,13 @@
 
 A sequence of two segments may be a sentence and its translation, in both of which words are masked:
 a word can then be named from the other language (translation language modelling, Conneau and Lample
-2019).
+2019). Or it is two texts of which the encoder has to tell whether the second follows the first (BERT's
+next-sentence prediction), read at the first token. No word of these is masked, unlike in BERT: two
+masks look like a word that the texts share, and shared words are what a small encoder has to find.
 
 Training of encoders this small only starts when the output bias is initialised with the unigram
-log-probabilities. Shapes: T tokens of a batch, M of them masked, V subwords, H hidden.
+log-probabilities. Shapes: T tokens of a batch, M of them masked, S sequences that are asked
+about, V subwords, H hidden.
 """
 
 from __future__ import annotations
@@ -31,30 +34,39 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 
 
+class Passage(NamedTuple):
+    """A sequence to train on. ``follows``: does its second text follow the first? None: not asked."""
+
+    tokens: Tokens
+    follows: bool | None = None
+
+
 def train_masked_words(
-    encoder: PreTrainedModel, sequences: Sequence[Tokens], spec: PretrainSpec, device: str
-) -> Iterator[float]:
-    """Train a BERT; yields the loss of each step."""
-    head = _MaskedWordHead(encoder, sequences).to(device)
+    encoder: PreTrainedModel, passages: Sequence[Passage], spec: PretrainSpec, device: str
+) -> Iterator[Losses]:
+    """Train a BERT; yields the losses of each step."""
+    heads = _Heads(encoder, passages).to(device)
     # A list: walking through the modules at every step takes as long as the optimizer.
-    parameters = [*encoder.parameters(), *head.parameters()]
+    parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = adamw(parameters, learning_rate=spec.learning_rate, weight_decay=spec.weight_decay)
     scheduler = warmup_then_linear(optimizer, steps=spec.steps, warmup=spec.warmup)
     generator = torch.Generator().manual_seed(seed_of("masks", spec.seed))
-    embeddings: nn.Embedding = encoder.get_input_embeddings()
     encoder.train()
-    for members in _batches(sequences, spec, generator):
-        batch = pack([sequences[i] for i in members], layout=Layout.RUNS, device=device)
-        masked = mask_words(batch.ids_T.cpu(), spec.mask_rate, embeddings.num_embeddings, generator)
-        place_M = masked.chosen_T.nonzero()[:, 0].to(device)
-        hidden_MH = encode_at(encoder, batch.with_ids(masked.ids_T.to(device)), place_M)
-        loss = F.cross_entropy(head(hidden_MH, embeddings.weight), batch.ids_T[place_M])
+    for members in _batches(passages, spec, generator):
+        words, following = heads([passages[i] for i in members], spec.mask_rate, generator, device)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.stack([loss for loss in (words, following) if loss is not None]).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         scheduler.step()
-        yield float(loss.detach())
+        yield Losses(*(None if loss is None else float(loss.detach()) for loss in (words, following)))
+
+
+class Losses(NamedTuple):
+    """Mean cross-entropies of a step; None where a batch has no masked word, or nothing asked about."""
+
+    words: float | None
+    following: float | None
 
 
 class Masked(NamedTuple):
@@ -98,14 +110,57 @@ def encode_at(encoder: PreTrainedModel, batch: PackedBatch, place_M: Tensor) -> 
         handle.remove()
 
 
+class _Heads(nn.Module):
+    """The encoder's two objectives: naming masked words, and telling what follows what."""
+
+    def __init__(self, encoder: PreTrainedModel, passages: Sequence[Passage]) -> None:
+        super().__init__()
+        # In a tuple, so that its parameters are not taken for the heads' own.
+        self._encoder = (encoder,)
+        self.words = _MaskedWordHead(encoder, passages)
+        asked = any(passage.follows is not None for passage in passages)
+        # Only where it is needed: its weights would change what is drawn after them.
+        self.following = nn.Linear(encoder.config.hidden_size, 2) if asked else None
+
+    def forward(
+        self, passages: Sequence[Passage], mask_rate: float, generator: torch.Generator, device: str
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the losses of both objectives on a batch, as in ``Losses``."""
+        (encoder,) = self._encoder
+        embeddings: nn.Embedding = encoder.get_input_embeddings()
+        batch = pack([passage.tokens for passage in passages], layout=Layout.RUNS, device=device)
+        follows = [passages[i].follows for i in batch.order]
+        asked_B = torch.tensor([one is not None for one in follows])
+        ids_T, asked_T = batch.ids_T.cpu(), asked_B[batch.sequence_T.cpu()]
+        place_M = torch.empty(0, dtype=torch.long, device=device)
+        seen_T = ids_T
+        if not bool(asked_B.all()):
+            # What counts as padding is not chosen.
+            masked = mask_words(
+                ids_T.masked_fill(asked_T, PAD), mask_rate, embeddings.num_embeddings, generator
+            )
+            place_M = masked.chosen_T.nonzero()[:, 0].to(device)
+            seen_T = torch.where(asked_T, ids_T, masked.ids_T)
+        place_S = torch.tensor(batch.starts)[asked_B].to(device)
+        hidden = encode_at(encoder, batch.with_ids(seen_T.to(device)), torch.cat([place_M, place_S]))
+        hidden_MH, hidden_SH = hidden[: len(place_M)], hidden[len(place_M) :]
+        words = following = None
+        if len(place_M):
+            words = F.cross_entropy(self.words(hidden_MH, embeddings.weight), batch.ids_T[place_M])
+        if self.following is not None and len(place_S):
+            gold_S = torch.tensor([int(one) for one in follows if one is not None], device=device)
+            following = F.cross_entropy(self.following(hidden_SH), gold_S)
+        return words, following
+
+
 class _MaskedWordHead(nn.Module):
     """BERT's output layer: transform, then the (tied) word embeddings and a bias."""
 
-    def __init__(self, encoder: PreTrainedModel, sequences: Sequence[Tokens]) -> None:
+    def __init__(self, encoder: PreTrainedModel, passages: Sequence[Passage]) -> None:
         super().__init__()
         size, vocabulary = encoder.config.hidden_size, encoder.config.vocab_size
         self.transform = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.LayerNorm(size))
-        counts = Counter(chain.from_iterable(sequence.ids for sequence in sequences))
+        counts = Counter(chain.from_iterable(passage.tokens.ids for passage in passages))
         for special in range(len(SPECIALS)):
             counts.pop(special, None)
         total = sum(counts.values())
@@ -118,10 +173,10 @@ class _MaskedWordHead(nn.Module):
 
 
 def _batches(
-    sequences: Sequence[Tokens], spec: PretrainSpec, generator: torch.Generator
+    passages: Sequence[Passage], spec: PretrainSpec, generator: torch.Generator
 ) -> Iterator[list[int]]:
     """Yield ``steps`` batches of sequences of similar length, in random order."""
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+    order = sorted(range(len(passages)), key=lambda i: len(passages[i].tokens.ids))
     batches = [order[start : start + spec.batch_size] for start in range(0, len(order), spec.batch_size)]
     left = spec.steps
     while left:
