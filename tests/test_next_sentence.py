@@ -18,7 +18,7 @@ from tiny import PRETRAIN, Tiny, make_tiny, passages_of, run_job
 from transformers import AutoTokenizer, BertConfig, PreTrainedModel
 
 import xltray.nn.masked_words as masked_words_module
-from xltray.corpora.base import Corpus
+from xltray.corpora.base import Corpus, far_apart
 from xltray.corpora.toy import ToyCorpus
 from xltray.nn.encoder import build_encoder
 from xltray.nn.masked_words import CLS, MASK, SEP, Losses, Passage, encode_at, train_masked_words
@@ -75,6 +75,13 @@ class Lines(Corpus):
 
 def test_of_any_corpus_every_two_sentences_follow_each_other() -> None:
     assert list(Lines(DataSpec()).neighbours("en")) == [("en 0", "en 1"), ("en 2", "en 3")]
+
+
+def test_pairs_in_a_row_are_not_of_one_passage() -> None:
+    pairs = [(f"{number}", f"{number} on") for number in range(7)]
+    order = [int(first) for first, _ in far_apart(iter(pairs))]
+    assert order == [0, 4, 1, 5, 2, 6, 3]
+    assert list(far_apart([])) == []
 
 
 @pytest.mark.parametrize("share", [0.25, 0.6])

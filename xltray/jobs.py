@@ -21,7 +21,8 @@ PRETRAINING_VERSION = 3
 draws), so that no encoder made by the old code stands under endpoints of the new, or the other way round.
 
 1: until the last layer worked at masked words only, which changed the draws of its dropout.
-2: until positions started small at a ``similar_start``.
+2: until positions started small at a ``similar_start``, and ties between pieces of the tokenizer were broken
+   in the same way by every process.
 """
 
 

@@ -24,6 +24,7 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from xltray.context import JobContext, Progress
+from xltray.corpora.base import far_apart
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.text import identify_text, text_sentences
 from xltray.endpoints import check_unchanged
@@ -203,7 +204,8 @@ def _following(
     """Return pairs of texts to ask about; of two, one has its second text from another pair.
 
     They are the share ``next_sentence`` of all sequences, the ``others`` included; languages have equal
-    parts. Where there are too few, they are repeated; a source with less than two pairs has none.
+    parts. Where there are too few, they are repeated; a source of which
+    less than two pairs are wanted or there has none.
     """
     if not spec.next_sentence:
         return []
@@ -226,7 +228,7 @@ def _following(
 
 
 def _lines_that_follow(context: JobContext, path: str) -> Iterator[tuple[str, str]]:
-    return islice(pairwise(text_sentences(context.data, path)), 0, None, 2)
+    return far_apart(islice(pairwise(text_sentences(context.data, path)), 0, None, 2))
 
 
 def _mean_of_last(losses: Sequence[float | None]) -> float | None:

@@ -88,7 +88,7 @@ class PretrainSpec(Spec):
     next_sentence: Rate = Field(
         0.0,
         description="share of the sequences that are two texts; does the second follow the first in the "
-        "corpus? BERT's second objective",
+        "corpus? BERT's second objective; the text must be in document order",
     )
     seed: int = 0
 

@@ -7,7 +7,7 @@ A corpus has examples of one kind or more. It overrides the method of each kind 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -107,8 +107,11 @@ class Corpus(ABC):
         """Yield the raw text of the training sentences, one sentence at a time."""
 
     def neighbours(self, language: str) -> Iterator[tuple[str, str]]:
-        """Yield texts of which the second follows the first: every two sentences of ``text``."""
-        return islice(pairwise(self.text(language)), 0, None, 2)
+        """Yield texts of which the second follows the first: every two sentences of ``text``.
+
+        Only of use where the text is in the order of documents.
+        """
+        return far_apart(islice(pairwise(self.text(language)), 0, None, 2))
 
     def sentences(self, language: str, role: Role) -> list[Sentence]:
         """Read the sentences that serve for training or development, in file order.
@@ -194,6 +197,15 @@ class ReleasedCorpus(Corpus):
     def notes(self, language: str, role: Role) -> Mapping[str, int]:
         """Return how often each rule of the reader applied: what was skipped, what was taken how."""
         return {}
+
+
+def far_apart(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield alternately from either half, so that pairs in a row are not of one passage."""
+    found = list(pairs)
+    half = (len(found) + 1) // 2
+    for index in range(half):
+        yield found[index]
+        yield from found[half + index : half + index + 1]
 
 
 def at_most(examples: Sequence[Example], limit: int | None) -> list[Example]:

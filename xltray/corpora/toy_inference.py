@@ -14,9 +14,8 @@ and whose sums over rows and over columns are the same for all three labels. Dra
 tables, premises and hypotheses have one and the same distribution under every label: what is told
 of the label is told by the two together.
 
-Left out is what takes two steps at once: of a pair about one scene, only one sentence has the antonym
-or only one is negated, not both ("is big" does entail "is not small"). Without, small encoders learn
-the rest from half the pairs.
+Left out of entailments is what takes two steps at once, the antonym denied ("is big" does entail "is not
+small"). Without, small encoders learn the rest from half the pairs.
 
 A sentence of *another* scene (a word of the first replaced) is neutral to every form of this one.
 """
