@@ -18,7 +18,7 @@ from tiny import PRETRAIN, Tiny, make_tiny, passages_of, run_job
 from transformers import AutoTokenizer, BertConfig, PreTrainedModel
 
 import xltray.nn.masked_words as masked_words_module
-from xltray.corpora.base import Corpus, far_apart
+from xltray.corpora.base import Corpus, neighbours_in
 from xltray.corpora.toy import ToyCorpus
 from xltray.nn.encoder import build_encoder
 from xltray.nn.masked_words import CLS, MASK, SEP, Losses, Passage, encode_at, train_masked_words
@@ -78,10 +78,10 @@ def test_of_any_corpus_every_two_sentences_follow_each_other() -> None:
 
 
 def test_pairs_in_a_row_are_not_of_one_passage() -> None:
-    pairs = [(f"{number}", f"{number} on") for number in range(7)]
-    order = [int(first) for first, _ in far_apart(iter(pairs))]
-    assert order == [0, 4, 1, 5, 2, 6, 3]
-    assert list(far_apart([])) == []
+    pairs = list(neighbours_in(str(number) for number in range(14)))
+    assert [int(first) // 2 for first, _ in pairs] == [0, 4, 1, 5, 2, 6, 3]
+    assert all(int(second) == int(first) + 1 for first, second in pairs)
+    assert list(neighbours_in([])) == []
 
 
 @pytest.mark.parametrize("share", [0.25, 0.6])

@@ -29,6 +29,10 @@ from xltray.store import DONE, WEIGHTS
 from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Predicted, Task
 from xltray.tasks.registry import get_task
 
+KEPT_SPLITS, KEPT_SEQUENCES = 8, 5000
+"""So many encoded splits of at most so many sequences are kept by a process: a few MB."""
+_kept: OrderedDict[tuple[object, ...], EncodedSplit] = OrderedDict()
+
 
 def open_encoder(ref: EncoderRef, context: JobContext) -> Encoder:
     """Load the encoder that endpoints start from."""
@@ -103,10 +107,6 @@ def load_split(
         while len(_kept) > KEPT_SPLITS:
             _kept.popitem(last=False)
     return split
-
-
-KEPT_SPLITS, KEPT_SEQUENCES = 8, 5000
-_kept: OrderedDict[tuple[object, ...], EncodedSplit] = OrderedDict()
 
 
 def read_examples(job: FinetuneJob, language: str, role: Role, context: JobContext) -> list[Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from itertools import combinations, cycle, islice, pairwise
+from itertools import combinations, cycle, islice
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from xltray.context import JobContext, Progress
-from xltray.corpora.base import far_apart
+from xltray.corpora.base import neighbours_in
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.text import identify_text, text_sentences
 from xltray.endpoints import check_unchanged
@@ -204,13 +204,13 @@ def _following(
     """Return pairs of texts to ask about; of two, one has its second text from another pair.
 
     They are the share ``next_sentence`` of all sequences, the ``others`` included; languages have equal
-    parts. Where there are too few, they are repeated; a source of which
-    less than two pairs are wanted or there has none.
+    parts. Where there are too few, they are repeated; a source has none if less than two pairs are wanted
+    of it or there.
     """
     if not spec.next_sentence:
         return []
     sources = [open_corpus(spec.corpus, context.data).neighbours(language) for language in spec.languages]
-    sources += [_lines_that_follow(context, path) for path in spec.text]
+    sources += [neighbours_in(text_sentences(context.data, path)) for path in spec.text]
     each = round(others * spec.next_sentence / (1 - spec.next_sentence) / len(sources))
     passages = []
     for source in sources:
@@ -225,10 +225,6 @@ def _following(
         passages += [Passage(Tokens(ids, types), i % 2 == 0) for i, (ids, types) in enumerate(both)]
     tokenizer.backend_tokenizer.no_truncation()
     return passages
-
-
-def _lines_that_follow(context: JobContext, path: str) -> Iterator[tuple[str, str]]:
-    return far_apart(islice(pairwise(text_sentences(context.data, path)), 0, None, 2))
 
 
 def _mean_of_last(losses: Sequence[float | None]) -> float | None:

@@ -111,7 +111,7 @@ class Corpus(ABC):
 
         Only of use where the text is in the order of documents.
         """
-        return far_apart(islice(pairwise(self.text(language)), 0, None, 2))
+        return neighbours_in(self.text(language))
 
     def sentences(self, language: str, role: Role) -> list[Sentence]:
         """Read the sentences that serve for training or development, in file order.
@@ -199,9 +199,12 @@ class ReleasedCorpus(Corpus):
         return {}
 
 
-def far_apart(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield alternately from either half, so that pairs in a row are not of one passage."""
-    found = list(pairs)
+def neighbours_in(text: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield every two texts that follow each other.
+
+    They come alternately from either half, so that two pairs in a row are not of one passage.
+    """
+    found = list(islice(pairwise(text), 0, None, 2))
     half = (len(found) + 1) // 2
     for index in range(half):
         yield found[index]

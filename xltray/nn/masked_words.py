@@ -53,7 +53,7 @@ def train_masked_words(
     generator = torch.Generator().manual_seed(seed_of("masks", spec.seed))
     encoder.train()
     for members in _batches(passages, spec, generator):
-        words, following = heads([passages[i] for i in members], spec.mask_rate, generator, device)
+        words, following = heads(encoder, [passages[i] for i in members], spec.mask_rate, generator)
         optimizer.zero_grad(set_to_none=True)
         torch.stack([loss for loss in (words, following) if loss is not None]).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -115,18 +115,20 @@ class _Heads(nn.Module):
 
     def __init__(self, encoder: PreTrainedModel, passages: Sequence[Passage]) -> None:
         super().__init__()
-        # In a tuple, so that its parameters are not taken for the heads' own.
-        self._encoder = (encoder,)
         self.words = _MaskedWordHead(encoder, passages)
         asked = any(passage.follows is not None for passage in passages)
         # Only where it is needed: its weights would change what is drawn after them.
         self.following = nn.Linear(encoder.config.hidden_size, 2) if asked else None
 
     def forward(
-        self, passages: Sequence[Passage], mask_rate: float, generator: torch.Generator, device: str
+        self,
+        encoder: PreTrainedModel,
+        passages: Sequence[Passage],
+        mask_rate: float,
+        generator: torch.Generator,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return the losses of both objectives on a batch, as in ``Losses``."""
-        (encoder,) = self._encoder
+        device = str(encoder.device)
         embeddings: nn.Embedding = encoder.get_input_embeddings()
         batch = pack([passage.tokens for passage in passages], layout=Layout.RUNS, device=device)
         follows = [passages[i].follows for i in batch.order]
