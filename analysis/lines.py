@@ -60,8 +60,8 @@ def _look(rows: pd.DataFrame, source: str, scope: str, results: Results) -> Look
     pairs, seeds = rows["target"].nunique(), rows["seed"].nunique()
     band = "; band: 95% interval (bootstrap over cells)" if pairs * seeds > 1 else ""
     text = (
-        "Weights are mixed in a straight line between two fine-tuned models and scored on dev data of both "
-        "languages. 1 is the bilingual model's score on the same language. "
+        "Weights are mixed in a straight line between two fine-tuned models and scored on held-out data of "
+        "both languages. 1 is the bilingual model's score on the same language. "
         f"Mean over {names.count(pairs, 'language pair')} and {names.count(seeds, 'seed')}{band}."
         f"{scope_words(scope)}"
     )

@@ -35,8 +35,8 @@ def _look(rows: pd.DataFrame, source: str, target: str, scope: str, results: Res
     seeds = rows["seed"].nunique()
     spread = f"Mean over {seeds} seeds; band: lowest to highest seed." if seeds > 1 else "One seed."
     text = (
-        "Weights are mixed in a straight line between two fine-tuned models and scored on dev data of both "
-        f"languages. {spread}{scope_words(scope)}"
+        "Weights are mixed in a straight line between two fine-tuned models and scored on held-out data of "
+        f"both languages. {spread}{scope_words(scope)}"
     )
     return Look(
         title=f"Scores on the way to the bilingual model, {names.pair(source, target)}",

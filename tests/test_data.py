@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -256,3 +257,12 @@ def test_it_runs_as_a_module(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SystemExit) as exit_:
         runpy.run_module("xltray.data", run_name="__main__")
     assert exit_.value.code == 0
+
+
+def test_show_ends_quietly_when_nobody_reads_on() -> None:
+    command = f"{sys.executable} -m xltray.data show sweeps/quickstart.yaml | head -n 1"
+    done = subprocess.run(
+        command, shell=True, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "== xnli: corpus toy\n"
+    assert done.stderr == ""
