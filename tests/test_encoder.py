@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertForMaskedLM
 
 from xltray.errors import MissingInputError
-from xltray.nn.encoder import build_encoder, encode, load_encoder, max_tokens
+from xltray.nn.encoder import LIKE_BERT, build_encoder, encode, encode_at, load_encoder, max_tokens
 from xltray.nn.packing import ATTENTION, Layout, Tokens, pack
 from xltray.tasks.words import split_words
 
@@ -53,6 +53,34 @@ def test_a_loaded_encoder_gives_what_one_forward_a_sentence_gives(tmp_path, fami
         found = made.unpacked(encode(encoder.model, batch), batch)
         for sequence, hidden_LH in zip(sequences(), found, strict=True):
             torch.testing.assert_close(hidden_LH, made.one_forward(plain, sequence), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", made.ALL_FAMILIES)
+def test_the_last_layer_at_some_tokens_is_what_it_is_among_all(family):
+    model, place_M = made.encoder(family), torch.tensor([1, 4, 7, 18])
+    gradients = []
+    for at_places in (True, False):
+        batch = pack(sequences(), layout=Layout.RUNS)
+        hidden_MH = encode_at(model, batch, place_M) if at_places else encode(model, batch)[place_M]
+        assert hidden_MH.shape == (4, 16 if family != "distilbert" else model.config.dim)
+        model.zero_grad()
+        hidden_MH.square().mul(torch.arange(hidden_MH.shape[1])).sum().backward()
+        gradients.append([hidden_MH.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", sorted(LIKE_BERT))
+def test_the_last_layers_dense_parts_see_only_these_tokens(family):
+    model, seen = made.encoder(family), []
+    for layer in model.encoder.layer:
+        layer.intermediate.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    batch = pack(sequences(), layout=Layout.RUNS)
+    encode_at(model, batch, torch.tensor([1, 4]))
+    assert seen == [sum(LENGTHS), 2]
+    seen.clear()
+    encode(model, batch)  # as before
+    assert seen == [sum(LENGTHS)] * 2
 
 
 @pytest.mark.parametrize("family", made.ALL_FAMILIES)

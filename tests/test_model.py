@@ -37,6 +37,20 @@ def test_a_sequence_has_one_mask(endpoint, batch, monkeypatch):
     assert 0.77 < kept < 0.83  # 1600 draws: a standard deviation is 0.01
 
 
+def test_some_tokens_have_the_masks_of_their_sequences(endpoint, batch, monkeypatch):
+    monkeypatch.setattr(module, "encode_at", lambda encoder, batch, place_M: torch.ones(len(place_M), 16))
+    place_M = torch.arange(0, len(batch.ids_T), 3)
+    torch.manual_seed(0)
+    hidden_MH = endpoint.train()(batch, place_M)
+    assert set(hidden_MH.flatten().tolist()) == {0.0, 1.25}
+    sequence_M = batch.sequence_T[place_M]
+    found = {int(one): hidden_MH[sequence_M == one].unique(dim=0) for one in sequence_M}
+    assert all(len(mask) == 1 for mask in found.values())
+    monkeypatch.setattr(module, "encode", lambda encoder, batch: torch.ones(len(batch.ids_T), 16))
+    torch.manual_seed(0)
+    assert torch.equal(endpoint(batch)[place_M], hidden_MH)
+
+
 def test_the_mask_lets_gradients_through(endpoint, batch):
     endpoint.train()(batch).sum().backward()
     assert all(parameter.grad is not None for parameter in endpoint.encoder.parameters())

@@ -16,7 +16,7 @@ against them by truth tables over its trees):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -36,17 +36,18 @@ class TreePair(NamedTuple):
     label: str
 
 
-def tree_pairs(dice: Dice, near_misses: float = 0.0) -> Iterator[TreePair]:
-    """Yield pairs without end; of every three, one has each label.
+def tree_pairs(dice: Dice, near_misses: float = 0.0, labels: Sequence[str] = LABELS) -> Iterator[TreePair]:
+    """Yield pairs without end; each of the labels comes once in every round of them.
 
     Args:
         dice: what is drawn with.
         near_misses: share of the neutral pairs about two scenes in which these are of one story and
             differ in a word or two; the others are of two stories, with nothing in common.
+        labels: those wanted.
     """
     stories = Stories(dice)
     for _ in count():
-        for label in dice.shuffled(LABELS):
+        for label in dice.shuffled(labels):
             story, unrelated = stories.two()
             premise, hypothesis, other = draw(label, story.levels, story.sides, dice)
             about = story if not other or dice.chance(near_misses) else unrelated

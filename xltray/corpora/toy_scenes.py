@@ -26,6 +26,8 @@ AUXILIARIES = ("will", "have")
 NOT_MANNER = ("never",)
 COMMON = 8
 """Words of a kind that stories draw from, the most frequent: what is to be learned is to compare."""
+LEVELS = (0, *[1] * 4, MOST_LEVELS)
+"""How many specifications stories have, evenly drawn from."""
 DIFFERENT = 0.6
 """How often each of subject, predicate and object is another in the second scene."""
 
@@ -111,13 +113,12 @@ class Stories:
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
 
-    def story(self) -> Story:
-        """Draw a story."""
+    def story(self, levels: int, sides: int) -> Story:
+        """Draw a story with so many specifications, or as many as its scenes have, and predicates."""
         dice = self.dice
         shape = dice.one(SHAPES)
         differing = self._differing(shape)
-        scenes = self._scenes(shape, differing)
-        levels = dice.one((0, 1, 1, MOST_LEVELS))
+        scenes = self._scenes(shape, differing, sides)
         return Story(
             shape,
             scenes,
@@ -129,9 +130,10 @@ class Stories:
 
     def two(self) -> tuple[Story, Story]:
         """Draw two unrelated stories, exchangeable too, whose sentences have the same forms."""
+        levels, sides = self.dice.one(LEVELS), self.dice.one((1, 2))
         while True:
-            one, other = self.story(), self.story()
-            if (one.levels, one.sides) == (other.levels, other.sides) and one.apart(other):
+            one, other = self.story(levels, sides), self.story(levels, sides)
+            if one.levels == other.levels and one.apart(other):
                 return one, other
 
     def _differing(self, shape: Shape) -> frozenset[str]:
@@ -151,9 +153,8 @@ class Stories:
             if one != other:
                 return one, other
 
-    def _scenes(self, shape: Shape, differing: frozenset[str]) -> tuple[Scene, Scene]:
+    def _scenes(self, shape: Shape, differing: frozenset[str], sides: int) -> tuple[Scene, Scene]:
         dice = self.dice
-        sides = dice.one((1, 2))
         scales = [scale for scale in SCALES[shape] if len(scale.predicates) == sides][:COMMON]
         while True:
             one, other = dice.frequent(scales), dice.frequent(scales)

@@ -45,6 +45,8 @@ from xltray.nn.soundness import explained, not_finite, refuse, tokenizer_problem
 
 # Families whose every layer attends to the whole sequence, through transformers' attention interface.
 PACKABLE = frozenset({"bert", "camembert", "electra", "eurobert", "gte", "roberta", "xlm-roberta"})
+# Those of them with BERT's layers, whose last can be left unfinished where nothing is read.
+LIKE_BERT = frozenset({"bert", "camembert", "electra", "roberta", "xlm-roberta"})
 # Those of the others that are tested.
 PADDED = frozenset({"deberta-v2", "distilbert", "modernbert"})
 
@@ -196,6 +198,25 @@ def encode(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     )
     hidden_BLH: Tensor = output.last_hidden_state
     return hidden_BLH.flatten(0, 1)[place_T]
+
+
+def encode_at(model: PreTrainedModel, batch: PackedBatch, place_M: Tensor) -> Tensor:
+    """Run the encoder on a packed batch for M of its tokens: ``encode(model, batch)[place_M]``.
+
+    What follows attention works on each token by itself, so a BERT's last layer does its dense parts,
+    most of its work, for these tokens alone.
+    """
+    if model.config.model_type not in LIKE_BERT:
+        return encode(model, batch)[place_M]
+
+    def at_places(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(hidden_1TH[:, place_M] for hidden_1TH in inputs)
+
+    handle = model.encoder.layer[-1].attention.output.register_forward_pre_hook(at_places)
+    try:
+        return encode(model, batch)
+    finally:
+        handle.remove()
 
 
 def _takes_types(model: PreTrainedModel) -> bool:

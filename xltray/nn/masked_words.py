@@ -24,10 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xltray.nn.encoder import encode
+from xltray.nn.encoder import encode_at
 from xltray.nn.model import seed_of
 from xltray.nn.optimisation import adamw, warmup_then_linear
-from xltray.nn.packing import Layout, PackedBatch, Tokens, pack
+from xltray.nn.packing import Layout, Tokens, pack
 from xltray.spec import PretrainSpec
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -91,23 +91,6 @@ def mask_words(ids_T: Tensor, rate: float, vocabulary: int, generator: torch.Gen
     seen_T = torch.where(chosen_T & (kind_T < 0.8), MASK, ids_T)
     seen_T = torch.where(chosen_T & (kind_T >= 0.9), random_T, seen_T)
     return Masked(seen_T, chosen_T)
-
-
-def encode_at(encoder: PreTrainedModel, batch: PackedBatch, place_M: Tensor) -> Tensor:
-    """Return the last layer of a BERT, hidden_MH, at some tokens.
-
-    What follows attention works on each token by itself, so the last layer's dense parts, most of
-    its work, are done for these tokens alone.
-    """
-
-    def at_places(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(hidden_1TH[:, place_M] for hidden_1TH in inputs)
-
-    handle = encoder.encoder.layer[-1].attention.output.register_forward_pre_hook(at_places)
-    try:
-        return encode(encoder, batch)
-    finally:
-        handle.remove()
 
 
 class _Heads(nn.Module):

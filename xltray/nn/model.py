@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xltray.nn.encoder import encode
+from xltray.nn.encoder import encode, encode_at
 from xltray.nn.packing import PackedBatch
 
 
@@ -26,15 +26,18 @@ class EndpointModel(nn.Module):
         self.head = head
         self.dropout = dropout
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Return hidden_TH at every token of the batch; dropped out in training mode."""
-        hidden_TH = encode(self.encoder, batch)
+    def forward(self, batch: PackedBatch, place_M: Tensor | None = None) -> Tensor:
+        """Return hidden_MH at some tokens of the batch, by default at all; dropped out in training mode."""
+        if place_M is None:
+            hidden_MH = encode(self.encoder, batch)
+        else:
+            hidden_MH = encode_at(self.encoder, batch, place_M)
         if not self.training or self.dropout == 0.0:
-            return hidden_TH
+            return hidden_MH
         keep = 1.0 - self.dropout
-        mask_BH = torch.empty(batch.sequences, hidden_TH.shape[1], device=hidden_TH.device)
+        mask_BH = torch.empty(batch.sequences, hidden_MH.shape[1], device=hidden_MH.device)
         mask_BH.bernoulli_(keep).div_(keep)
-        return hidden_TH * mask_BH[batch.sequence_T]
+        return hidden_MH * mask_BH[batch.sequence_T if place_M is None else batch.sequence_T[place_M]]
 
 
 def hidden_size(encoder: PreTrainedModel) -> int:

@@ -77,7 +77,7 @@ class LabellingTask(Task):
 
     def logits(self, model: EndpointModel, batch: Batch) -> Tensor:
         """Return logits_WC at the batch's places."""
-        logits_WC: Tensor = model.head(model(batch.packed)[batch.labels["place_W"]])
+        logits_WC: Tensor = model.head(model(batch.packed, batch.labels["place_W"]))
         return logits_WC
 
     def baseline(self, split: EncodedSplit) -> Counts:
