@@ -224,9 +224,9 @@ def test_words_of_what_is_asked_about_are_not_masked_and_its_first_token_is_read
 ) -> None:
     plain = [sequence(length, 5) for length in (3, 5, 9)]
     questions = [sequence(length, 25, follows=length % 2 == 0) for length in (2, 6, 7, 8)]
-    losses, batches, places = trained([*plain, *questions], monkeypatch, steps=4, batch_size=7)
+    losses, batches, places = trained([*plain, *questions], monkeypatch, steps=8, batch_size=7)
     asked_ids = {tuple(passage.tokens.ids) for passage in questions}
-    for loss, batch, place in zip(losses, batches, places, strict=True):
+    for loss, batch, place in list(zip(losses, batches, places, strict=True))[2:]:
         assert loss.words is not None
         assert loss.following is not None
         rows = [
@@ -246,7 +246,26 @@ def test_a_batch_may_have_only_one_of_the_objectives(monkeypatch: pytest.MonkeyP
     long = [sequence(9, 25, follows=number % 2 == 0) for number in range(4)]
     losses, *_ = trained([*short, *long], monkeypatch, steps=8, batch_size=4)
     kinds = Counter((loss.words is None, loss.following is None) for loss in losses)
-    assert kinds == {(True, False): 4, (False, True): 4}
+    # Two steps with the questions alone, then three passes over both.
+    assert kinds == {(True, False): 2 + 3, (False, True): 3}
+
+
+@pytest.mark.parametrize(("steps", "alone"), [(40, 4), (8, 2), (3, 0)])
+def test_questions_come_first_in_two_passes_or_a_quarter_of_the_steps(
+    steps: int, alone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = [sequence(2, 5) for _ in range(3)]
+    questions = [sequence(9, 25, follows=number % 2 == 0) for number in range(4)]
+    losses, batches, _ = trained([*plain, *questions], monkeypatch, steps=steps, batch_size=2)
+    assert len(losses) == steps
+    asked = [loss.words is None for loss in losses]
+    assert all(asked[:alone])
+    # All of them come in each pass; after that, they are half of the sequences.
+    assert [batch.sequences for batch in batches[:alone]] == [2] * alone
+    if steps == 40:
+        assert 0.4 < sum(asked[alone:]) / (steps - alone) < 0.6
+    else:
+        assert not all(asked[alone:])
 
 
 def test_without_questions_there_is_no_second_loss(monkeypatch: pytest.MonkeyPatch) -> None:
