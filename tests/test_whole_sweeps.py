@@ -51,13 +51,13 @@ def test_quickstart_and_what_follows(tmp_path):
     # The phenomenon: along Eq. 1 the target rises, and the source moves far less.
     line = first[first.on_src_line & first.alpha.isin([0.0, 1.0])].reset_index()
     ends = line[line.metric.isin(["accuracy", "f1", "las"])].pivot_table(
-        index=["task", "cell"], columns=["eval_role", "alpha"], values="value", observed=True
+        index=["task", "target"], columns=["eval_role", "alpha"], values="value", observed=True
     )
     rise = ends["target"][1.0] - ends["target"][0.0]
     drop = ends["source"][0.0] - ends["source"][1.0]
-    assert (rise.drop("xnli") > 0.05).all()
-    # Inference transfers well from the start: little is left to rise by, less than some seeds differ by.
-    assert rise["xnli"].mean() > 0.02
+    # Means over seeds; 200 examples a language. To the near language, inference transfers almost fully.
+    assert (rise.drop(("xnli", "qab")) > 0.15).all()
+    assert rise["xnli", "qab"] > 0.0
     assert (drop < 0.05).all()
 
     run("analysis", str(store))
