@@ -22,7 +22,7 @@ from xltray.context import JobContext
 from xltray.endpoints import absent_weights
 from xltray.errors import CellError, CornerMismatchError, Problem, StoreError, did_you_mean
 from xltray.evaluator import CellEvaluator
-from xltray.grid import Grid, Point, coordinate
+from xltray.grid import COORDINATE, Grid, Point, coordinate
 from xltray.jobs import SurfaceJob
 from xltray.nn.device import resolve
 from xltray.results import points_table
@@ -37,7 +37,6 @@ OUTSIDE = -1
 _SHOWN = 8
 """Cells that a message names; the others are counted."""
 _PAIR = "a pair (a_src, a_tgt) of Eq. 3"
-_NUMBER = 'a finite number below 1e9, or a text such as "0.5" or "1/3"'
 
 
 class Cell:
@@ -233,5 +232,5 @@ def _read_points(points: Iterable[Any]) -> tuple[list[Point], list[Problem]]:
         try:
             read[Point(*map(coordinate, pair))] = None
         except ValueError:
-            problems.append(Problem(where, repr(item), f"{_PAIR}, each {_NUMBER}", "Correct it."))
+            problems.append(Problem(where, repr(item), f"{_PAIR}, each {COORDINATE}", "Correct it."))
     return list(read), problems

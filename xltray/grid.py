@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 # No exponents: 1e999999999 would be worked out digit by digit.
 _NUMBER = re.compile(r"[+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}|\d{1,9}/[1-9]\d{0,8})", re.ASCII)
+COORDINATE = 'a finite number below 1e9, or a text such as "0.5" or "1/3"'
+"""What ``coordinate`` reads, for messages."""
 _LIMIT = 10**9
 """Coordinates are smaller, so that no weight of a point overflows a float."""
 
@@ -60,23 +62,18 @@ def coordinate(value: object) -> Fraction:
         value: a number, or a text such as ``0.5`` or ``1/3``.
 
     Raises:
-        ValueError: if it is neither, not finite, or not smaller than 1e9 in size.
+        ValueError: if it is neither, not finite, or not below 1e9 in size.
     """
+    number = None
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
-            raise ValueError(value)
-        return Fraction(value)
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(value)
-    if isinstance(value, Rational):
+        number = Fraction(value) if _NUMBER.fullmatch(value) else None
+    elif isinstance(value, Rational) and not isinstance(value, bool):
         # Integers of numpy overflow in arithmetic.
         number = Fraction(int(value.numerator), int(value.denominator))
-    elif math.isfinite(value):
+    elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         number = Fraction(str(value))
-    else:
-        raise ValueError(value)
-    if abs(number) >= _LIMIT:
-        raise ValueError(value)
+    if number is None or abs(number) >= _LIMIT:
+        raise ValueError(f"found {value!r}; expected {COORDINATE}")
     return number
 
 
