@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xltray.grid import BILINGUAL, CORNERS, SOURCE, TARGET, Grid, Point
+from xltray.grid import BILINGUAL, CORNERS, SOURCE, TARGET, Grid, Point, coordinate
 from xltray.spec_types import GridSpec
 
 PAPER = GridSpec().grid()
@@ -78,6 +80,44 @@ def test_a_point_that_is_not_there() -> None:
     assert stranger not in PAPER
     with pytest.raises(KeyError):
         PAPER.index(stranger)
+
+
+@pytest.mark.parametrize(
+    ("where", "src_line", "tgt_line", "alpha"),
+    [
+        (point("1/3", "0"), True, False, Fraction(2, 3)),
+        (point("0", "5"), False, True, -4),
+        (point("1/3", "1/3"), False, False, None),
+    ],
+)
+def test_points_that_are_not_there_are_on_the_lines_by_the_equations(
+    where: Point, src_line: bool, tgt_line: bool, alpha: Fraction | None
+) -> None:
+    assert where not in PAPER
+    assert not PAPER.on_plane(where)
+    assert (PAPER.on_src_line(where), PAPER.on_tgt_line(where)) == (src_line, tgt_line)
+    assert PAPER.alpha(where) == alpha
+    assert Grid([Fraction(1, 2)], ()).alpha(BILINGUAL) == 1
+
+
+@settings(deadline=None)
+@given(st.floats(min_value=-1e6, max_value=1e6))
+def test_a_float_is_the_decimal_that_is_written(value: float) -> None:
+    assert coordinate(value) == Fraction(repr(value))
+    assert float(coordinate(value)) == value
+
+
+def test_a_coordinate_is_read_exactly() -> None:
+    tenth = Fraction(1, 10)
+    assert all(coordinate(value) == tenth for value in (0.1, "0.1", "1/10", "+.1", tenth, np.float32(0.1)))
+    # Products of numpy's own integers would overflow.
+    assert coordinate(np.int8(100)) * 100 == 10_000
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "1e5", "", " 1", "1/0", True, None, 10**9, -1e9, 2j])
+def test_what_is_no_coordinate(value: object) -> None:
+    with pytest.raises(ValueError, match="expected a finite number below 1e9"):
+        coordinate(value)
 
 
 def test_lines_alone_and_plane_alone() -> None:

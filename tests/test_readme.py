@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xltray.started import write_plan
 from xltray.sweepfile import load_sweep
 
 REPOSITORY = Path(__file__).parent.parent
@@ -57,3 +58,22 @@ def test_the_pandas_example_runs(tiny, capsys):
     (example,) = (block for block in blocks() if block.startswith("import pandas"))
     exec(example.replace("results/ud-small", tiny.store.uri), {})  # our own README
     assert "accuracy" not in capsys.readouterr().out.splitlines()[0]
+
+
+def test_the_example_of_a_cell_runs(tiny, tmp_path, capsys):
+    own = tiny.copied(tmp_path / "store")
+    write_plan(own.plan, own.store)
+    (example,) = (block for block in blocks() if block.startswith("from xltray.cells"))
+    names = {}
+    exec(example.replace("results/quickstart", own.store.uri), names)  # our own README
+    job = own.cell()
+    assert names["cell"].job == job
+    assert names["frame"]["a_src"].tolist() == [0, 0, 0.5, 0.5, 1 / 3, 1 / 3]
+    printed = capsys.readouterr().out
+    assert job.id[:15] in printed
+    assert [line.split()[0] for line in printed.splitlines()[-4:]] == [
+        "a_src",
+        "0.000000",
+        "0.333333",
+        "0.500000",
+    ]

@@ -25,7 +25,7 @@ from xltray.nn.flat import FlatModel
 from xltray.nn.model import EndpointModel, hidden_size, seed_of
 from xltray.results import Score
 from xltray.spec_types import Role
-from xltray.store import DONE, WEIGHTS
+from xltray.store import DONE, WEIGHTS, Store
 from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Predicted, Task
 from xltray.tasks.registry import get_task
 
@@ -144,6 +144,20 @@ def check_unchanged(where: str, *, found: str, expected: str) -> None:
             "The files changed: start the sweep again.",
         )
         raise CorpusError("The data changed under a running sweep.", [problem])
+
+
+def absent_weights(job: SurfaceJob, store: Store) -> list[Problem]:
+    """Return what models of a cell need and the store does not have, or not any more.
+
+    A finished cell may have lost its endpoints: they may be deleted to save space.
+    """
+    folders = [store.endpoint_path(endpoint.id) for endpoint in job.endpoints.values()]
+    if job.encoder.pretrained:
+        folders.append(store.encoder_path(job.encoder.pretrained))
+    absent = [folder for folder in folders if not store.exists(f"{folder}/{DONE}")]
+    advice = f"Delete {store.surface_path(job)} and run the sweep again: it makes them anew."
+    found = f"no {', '.join(absent)} in the store"
+    return [Problem(f"cell {job.id}", found, "the weights of its endpoints", advice)] if absent else []
 
 
 def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@
     ├── MissingInputError           3  a corpus, treebank file or checkpoint is not there
     ├── CorpusError                 3  a corpus file is broken: file, line, found, expected
     ├── CornerMismatchError         1  a surface's corner disagrees with its endpoint
+    ├── CellError                   2  a cell, point, scope or device asked for in Python is not there
     ├── PredictionError             1  predictions cannot be written, or do not give the counts stored
     ├── EndpointError               1  an endpoint cannot be used (other initialisation, not finite)
     └── ClusterError, CapacityError 1  no Ray, or no machine that is large enough (xltray/cluster)
@@ -92,6 +93,12 @@ class CornerMismatchError(XltrayError):
     """At a corner of the plane a surface's counts differ from the endpoint's own."""
 
 
+class CellError(ProblemsError):
+    """What was asked of ``xltray.cells`` is not there: a cell, a point, a scope, a device."""
+
+    exit_code = 2
+
+
 class PredictionError(ProblemsError):
     """Predictions cannot be written, or do not give the counts that were stored."""
 
@@ -106,9 +113,11 @@ def summary(message: str) -> str:
     return f"{first} {rest[0].removeprefix(_ITEM)}" if rest and rest[0].startswith(_ITEM) else first
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "Did you mean 'x'? Known: a, b, c." for an unknown ``name``."""
+def did_you_mean(name: str, known: Iterable[str], shown: int | None = None) -> str:
+    """Return "Did you mean 'x'? Known: a, b, c." for an unknown ``name``; at most ``shown`` are listed."""
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Known: {', '.join(choices)}."
+    left = len(choices[shown:]) if shown is not None else 0
+    more = f" and {left} more" if left else ""
+    return f"{hint}Known: {', '.join(choices[:shown])}{more}."

@@ -3,6 +3,8 @@
 evaluator = CellEvaluator(JobContext(Store("results/x"), sweep.data))
 evaluator.load(job)                                       # a SurfaceJob of the plan
 evaluator.score_point(Point(Fraction(1, 2), Fraction(0)))
+
+``cells.py`` finds the job by the cell's id and gives rows; ``cluster/server.py`` makes an actor of it.
 """
 
 from __future__ import annotations

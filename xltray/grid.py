@@ -12,10 +12,20 @@ the plane and 1 - 0.7 of the line are the same point, which floats would not gra
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Rational, Real
 from typing import NamedTuple
+
+# No exponents: 1e999999999 would be worked out digit by digit.
+_NUMBER = re.compile(r"[+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}|\d{1,9}/[1-9]\d{0,8})", re.ASCII)
+COORDINATE = 'a finite number below 1e9, or a text such as "0.5" or "1/3"'
+"""What ``coordinate`` reads, for messages."""
+_LIMIT = 10**9
+"""Coordinates are smaller, so that no weight of a point overflows a float."""
 
 
 class Weights(NamedTuple):
@@ -43,6 +53,28 @@ BILINGUAL = Point(Fraction(0), Fraction(0))
 SOURCE = Point(Fraction(1), Fraction(0))
 TARGET = Point(Fraction(0), Fraction(1))
 CORNERS = {"bilingual": BILINGUAL, "source": SOURCE, "target": TARGET}
+
+
+def coordinate(value: object) -> Fraction:
+    """Read a coordinate as it is written: 0.1 is one tenth, not the nearest binary float.
+
+    Args:
+        value: a number, or a text such as ``0.5`` or ``1/3``.
+
+    Raises:
+        ValueError: if it is neither, not finite, or not below 1e9 in size.
+    """
+    number = None
+    if isinstance(value, str):
+        number = Fraction(value) if _NUMBER.fullmatch(value) else None
+    elif isinstance(value, Rational) and not isinstance(value, bool):
+        # Integers of numpy overflow in arithmetic.
+        number = Fraction(int(value.numerator), int(value.denominator))
+    elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        number = Fraction(str(value))
+    if number is None or abs(number) >= _LIMIT:
+        raise ValueError(f"found {value!r}; expected {COORDINATE}")
+    return number
 
 
 class Chunk(NamedTuple):
@@ -84,12 +116,12 @@ class Grid:
         return point in self._plane
 
     def on_src_line(self, point: Point) -> bool:
-        """Whether the point is one of Eq. 1's."""
-        return point in self._src_line
+        """Whether the point is one of Eq. 1's: of the grid's, or any where the grid does not hold it."""
+        return point in self._src_line or (point not in self and point.a_tgt == 0)
 
     def on_tgt_line(self, point: Point) -> bool:
-        """Whether the point is one of Eq. 2's."""
-        return point in self._tgt_line
+        """Whether the point is one of Eq. 2's: of the grid's, or any where the grid does not hold it."""
+        return point in self._tgt_line or (point not in self and point.a_src == 0)
 
     def alpha(self, point: Point) -> Fraction | None:
         """Return the mixing coefficient of Eq. 1 or Eq. 2, or None off the lines.

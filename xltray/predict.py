@@ -18,7 +18,6 @@ scores, 2 the sweep file, an option or the store is wrong, 3 data is missing or 
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xltray.errors import INTERRUPTED, PredictionError, Problem, Refusal, SweepFileError, XltrayError
-from xltray.grid import CORNERS, Point
+from xltray.grid import CORNERS, Point, coordinate
 from xltray.inputs import FileInputs, check_names
 from xltray.jobs import SurfaceJob
 from xltray.plan import make_plan
@@ -38,8 +37,6 @@ from xltray.started import commits
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
 
-# No exponents: 1e999999999 would be worked out digit by digit.
-_NUMBER = re.compile(r"[+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}|\d{1,9}/[1-9]\d{0,8})")
 _SHOWN = 8
 """Cells that a message names; the others are counted."""
 
@@ -142,14 +139,15 @@ def read_points(texts: Iterable[str]) -> dict[str, Point]:
     problems = []
     corners = {point: name for name, point in CORNERS.items()}
     for text in texts:
-        numbers = text.split(",")
         if text in CORNERS:
             points[text] = CORNERS[text]
-        elif len(numbers) == 2 and all(_NUMBER.fullmatch(number) for number in numbers):
-            point = Point(Fraction(numbers[0]), Fraction(numbers[1]))
+            continue
+        try:
+            a_src, a_tgt = map(coordinate, text.split(","))
+            point = Point(a_src, a_tgt)
             name = f"src{_name(point.a_src)}_tgt{_name(point.a_tgt)}"
             points[corners.get(point, name)] = point
-        else:
+        except ValueError:
             problems.append(Problem("--points", repr(text), f"{', '.join(CORNERS)}, or a_src,a_tgt", _HINT))
     if problems:
         raise SweepFileError("The points cannot be read.", problems)

@@ -17,13 +17,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from xltray.context import JobContext
-from xltray.endpoints import read_examples
+from xltray.endpoints import absent_weights, read_examples
 from xltray.errors import CornerMismatchError, PredictionError, Problem, ProblemsError, Refusal, XltrayError
 from xltray.evaluator import CellEvaluator
 from xltray.grid import Point
 from xltray.jobs import SurfaceJob
 from xltray.results import Score, scores_of
-from xltray.store import DONE, Store
+from xltray.store import Store
 from xltray.tasks.base import Counts, Written
 from xltray.tasks.registry import get_task
 
@@ -125,20 +125,6 @@ def _problems(cell: SurfaceJob, error: XltrayError) -> list[Problem]:
         problem if name in problem.where else replace(problem, where=f"{name}, {problem.where}")
         for problem in error.problems
     ]
-
-
-def absent_weights(job: SurfaceJob, store: Store) -> list[Problem]:
-    """Return what predictions of a cell need and the store does not have any more.
-
-    A finished cell may have lost its endpoints: they may be deleted to save space.
-    """
-    folders = [store.endpoint_path(endpoint.id) for endpoint in job.endpoints.values()]
-    if job.encoder.pretrained:
-        folders.append(store.encoder_path(job.encoder.pretrained))
-    absent = [folder for folder in folders if not store.exists(f"{folder}/{DONE}")]
-    advice = f"Delete {store.surface_path(job)} and run the sweep again: it makes them anew."
-    found = f"no {', '.join(absent)} in the store"
-    return [Problem(f"cell {job.id}", found, "the weights of its endpoints", advice)] if absent else []
 
 
 def write_predictions(

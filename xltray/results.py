@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from xltray.errors import XltrayError
+from xltray.grid import Point
 from xltray.jobs import SurfaceJob
 
 SCHEMA_VERSION = 1
@@ -148,7 +149,6 @@ def surface_table(job: SurfaceJob, scores: Iterable[Score], provenance: Mapping[
         XltrayError: if a (scope, point, language, metric) appears twice or is not the cell's.
     """
     ranks = {scope: rank for rank, scope in enumerate(job.scopes)}
-    languages = (job.source, job.target)
     seen: dict[tuple[Any, ...], Score] = {}
     for score in scores:
         if score.scope not in ranks or not 0 <= score.point < len(job.grid):
@@ -157,16 +157,45 @@ def surface_table(job: SurfaceJob, scores: Iterable[Score], provenance: Mapping[
                 f"{', '.join(job.scopes)} and a point from 0 to {len(job.grid) - 1}. Delete the cell's parts "
                 "from the store and run again."
             )
-        language = languages.index(score.language) if score.language in languages else len(languages)
-        key = (ranks[score.scope], score.point, language, score.language, score.metric)
+        key = (ranks[score.scope], score.point, *_order(job, score))
         if key in seen:
             raise XltrayError(
                 f"{job.id}: found two scores where one was expected: {seen[key]} and {score}. "
                 "Delete the cell's parts from the store and run again."
             )
         seen[key] = score
-    rows = [_surface_row(job, seen[key]) for key in sorted(seen)]
+    points = job.grid.points
+    rows = [_surface_row(job, seen[key], points[seen[key].point]) for key in sorted(seen)]
     return pa.Table.from_pylist(rows, schema=_with_provenance(SURFACE_SCHEMA, job, provenance))
+
+
+def points_table(
+    job: SurfaceJob,
+    scored: Iterable[tuple[Point, Iterable[Score]]],
+    partitions: Iterable[tuple[str, str]],
+) -> pa.Table:
+    """Return the rows of any points, as readers of the whole of ``surfaces`` get them: encoder and task too.
+
+    Args:
+        job: the cell.
+        scored: points in the order of the rows, with their scores. In the grid or not: the coordinates
+            are the point's; ``Score.point`` is the grid's index, or whatever stands for none.
+        partitions: (encoder, task) of all that readers find; they become the categories, in this order,
+            so that rows of the store and these can be concatenated.
+    """
+    rows = [
+        _surface_row(job, score, point)
+        for point, scores in scored
+        for score in sorted(scores, key=lambda score: _order(job, score))
+    ]
+    table = pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
+    own = (job.encoder.name, job.task)
+    columns = zip(*[*partitions, own], strict=True)
+    for field, value, known in zip(_PARTITIONS, own, columns, strict=True):
+        values = list(dict.fromkeys(known))
+        indices = pa.array([values.index(value)] * len(rows), _INT32)
+        table = table.append_column(field, pa.DictionaryArray.from_arrays(indices, pa.array(values, _STRING)))
+    return table
 
 
 def scores_of(table: pa.Table) -> list[Score]:
@@ -274,8 +303,14 @@ def _cell(job: SurfaceJob) -> dict[str, Any]:
     return {"cell": job.id, "source": job.source, "target": job.target, "seed": job.seed}
 
 
-def _surface_row(job: SurfaceJob, score: Score) -> dict[str, Any]:
-    point = job.grid.points[score.point]
+def _order(job: SurfaceJob, score: Score) -> tuple[int, str, str]:
+    """Return what a point's scores are sorted by: source, target, others; then metrics by name."""
+    languages = (job.source, job.target)
+    rank = languages.index(score.language) if score.language in languages else len(languages)
+    return rank, score.language, score.metric
+
+
+def _surface_row(job: SurfaceJob, score: Score, point: Point) -> dict[str, Any]:
     alpha = job.grid.alpha(point)
     return {
         **_cell(job),

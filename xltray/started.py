@@ -33,6 +33,22 @@ def write_plan(plan: Plan, store: Store) -> None:
     store.write_json(f"{folder}/plan.json", content)
 
 
+def read_sweep(name: str, store: Store) -> SweepSpec:
+    """Return the sweep last started under a name.
+
+    Raises:
+        StoreError: if there is none, or none that this version can read.
+    """
+    path = f"{store.sweep_path(name)}/sweep.yaml"
+    try:
+        return SweepSpec.model_validate(yaml.load(store.read_bytes(path), Loader=CoreLoader))
+    except (ValueError, yaml.YAMLError) as error:
+        found = f"what is no sweep of this version of xltray ({type(error).__name__})"
+        advice = "Run the sweep again; it writes that file anew."
+        problem = Problem(f"{path} in {store!r}", found, "a resolved sweep file", advice)
+        raise StoreError(str(problem)) from error
+
+
 def read_jobs(sweep: SweepSpec, store: Store, start: str) -> list[Job]:
     """Return the jobs of the plan.
 
@@ -93,7 +109,6 @@ def commits(sweep: SweepSpec, store: Store) -> dict[tuple[str, str], str]:
 def _sweep(name: str, store: Store) -> SweepSpec | None:
     """Return the sweep last started under a name; None if there is none, or none that can be read."""
     try:
-        content = yaml.load(store.read_bytes(f"{store.sweep_path(name)}/sweep.yaml"), Loader=CoreLoader)
-        return SweepSpec.model_validate(content)
-    except (StoreError, ValueError, yaml.YAMLError):
+        return read_sweep(name, store)
+    except StoreError:
         return None

@@ -43,6 +43,8 @@ DONE = "DONE.json"
 WEIGHTS = "model.safetensors"
 _TEMPORARY = ".tmp"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# Without the parts of unfinished cells, which readers skip.
+_SURFACE = re.compile(r"encoder=(?P<encoder>[^/]+)/task=(?P<task>[^/]+)/[^_./][^/]*\.parquet")
 # These have no folders, only keys with slashes: creating one would leave an empty marker object.
 _FOLDERLESS = frozenset({"s3", "gcs", "abfs"})
 
@@ -102,6 +104,15 @@ class Store:
     def sweep_path(self, name: str) -> str:
         """Return the folder with what is known about a sweep as a whole."""
         return f"sweeps/{name}"
+
+    def sweep_names(self) -> list[str]:
+        """Return the names of the sweeps that were started in this store."""
+        return self.names("sweeps")
+
+    def partitions(self) -> list[tuple[str, str]]:
+        """Return (encoder, task) of the scored cells, each once, in the order in which readers meet them."""
+        found = (_SURFACE.fullmatch(path) for path, _ in sorted(self._listing("surfaces", recursive=True)))
+        return list(dict.fromkeys((match["encoder"], match["task"]) for match in found if match))
 
     # Files
 

@@ -17,14 +17,18 @@ def device_name(device: str) -> str:
     return f"cuda: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else device
 
 
-def resolve(device: str) -> str:
-    """Return the device of this process that ``runtime.device`` means: auto is a GPU if there is one.
+def resolve(device: str, where: str = "runtime.device") -> str:
+    """Return the device of this process that an option means: auto is a GPU if there is one.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        where: what the option is called, for messages.
 
     Raises:
         XltrayError: if a GPU is asked for and there is none.
     """
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
-        problem = Problem("runtime.device", "no GPU that torch can use", "one", "Set runtime.device=cpu.")
+        problem = Problem(where, "no GPU that torch can use", "one", f"Set {where}=cpu.")
         raise XltrayError(str(problem))
     return ("cuda" if there else "cpu") if device == "auto" else device
