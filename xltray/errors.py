@@ -17,6 +17,7 @@ A message says where, what was found, what was expected and what to do.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -111,6 +112,11 @@ def summary(message: str) -> str:
     """Return the first line of an error's message, with the first problem where it is only a heading."""
     first, *rest = message.strip().split("\n")
     return f"{first} {rest[0].removeprefix(_ITEM)}" if rest and rest[0].startswith(_ITEM) else first
+
+
+def redacted(text: str) -> str:
+    """Leave out the password of a URI such as s3://key:secret@bucket."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: int | None = None) -> str:

@@ -51,6 +51,19 @@ def mistake(found: str, expected: str) -> PydanticCustomError:
     )
 
 
+def _without_password(uri: str) -> str:
+    # The sweep file is printed and recorded with the results; what is wrong must not be shown either.
+    if re.search(r"://[^/@\s]*:[^/@\s]*@", uri):
+        raise mistake(
+            "a password in the URI",
+            "none: credentials come from the environment (AWS_ACCESS_KEY_ID, ...) or the machine's profile",
+        )
+    return uri
+
+
+Storage = Annotated[str, AfterValidator(_without_password)]
+
+
 def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     repeated = sorted({str(value) for value in values if values.count(value) > 1})
     if repeated:

@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from xltray.errors import StoreError
+from xltray.errors import StoreError, redacted
 from xltray.fingerprint import file_fingerprint
 from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
 
@@ -253,7 +253,7 @@ class Store:
     @property
     def _shown(self) -> str:
         """The URI as messages may show it."""
-        return _redacted(self.uri)
+        return redacted(self.uri)
 
     def _at(self, path: str) -> str:
         return posixpath.join(self._root, path) if path else self._root
@@ -326,7 +326,7 @@ class Store:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            reason = _redacted(next(iter(str(error).splitlines()), type(error).__name__))
+            reason = redacted(next(iter(str(error).splitlines()), type(error).__name__))
             what = f"{path} in the store {self._shown}" if path else f"the store {self._shown}"
             raise StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}") from error
 
@@ -343,11 +343,6 @@ def _rename_folder(source: Path, target: Path) -> None:
         # Another process of this machine has just fetched the same folder: its copy will do.
         if not target.exists():
             raise
-
-
-def _redacted(text: str) -> str:
-    """Leave out the password of a URI such as s3://key:secret@bucket."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
 
 
 def _advice(verb: str, error: Exception) -> str:

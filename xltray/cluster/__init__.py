@@ -10,6 +10,7 @@
     callback.py     Tune's events as calls of the progress display; what a job failed of
     progress.py     the display in a terminal, plain lines elsewhere; no Ray
     capacity.py     what a job needs and whether a node is large enough
+    sharing.py      does every machine see the store and the data
     interrupt.py    Ctrl-C and SIGTERM end a run in good order
 
 The driver never imports torch: it starts in a second or two and holds no model.

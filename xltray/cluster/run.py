@@ -39,6 +39,7 @@ from xltray.cluster.session import (
     losses_named,
     open_session,
 )
+from xltray.cluster.sharing import check_sharing
 from xltray.cluster.trial import JobTrial
 from xltray.jobs import Job
 from xltray.plan import Plan
@@ -77,7 +78,7 @@ def run_plan(
     A Ray that is lost during the run is no error: ``lost`` of the outcome tells.
 
     Raises:
-        ClusterError: if Ray cannot be reached.
+        ClusterError: if Ray cannot be reached, or a machine does not see the store or the data.
         CapacityError: if the machines are too small for a job.
     """
     graph = JobGraph(needed)
@@ -115,7 +116,10 @@ def _run_jobs(
 ) -> None:
     kinds: set[str] = {job.kind for job in needed.values()}
     _await_room(kinds, sweep.runtime, session, interrupt, board.say)
-    settings = _trial_settings(sweep, store, session.device, runners)
+    root = os.path.abspath(Path(sweep.data.root).expanduser())  # noqa: PTH100  (links are kept)
+    if not interrupt.asked:
+        check_sharing(store, root)
+    settings = _trial_settings(sweep, store, root, session.device, runners)
     searcher = JobSearcher(graph, needed, store, settings)
     callback = ProgressCallback(graph, board, Watch())
     _fit(searcher, callback, interrupt, sweep.runtime.retries, session)
@@ -126,9 +130,8 @@ def _is_done(state: State, job: Job, store: Store) -> bool:
     return state is State.DONE or (state is State.RUNNING and store.is_done(job))
 
 
-def _trial_settings(sweep: SweepSpec, store: Store, device: str, runners: str) -> dict[str, Any]:
+def _trial_settings(sweep: SweepSpec, store: Store, root: str, device: str, runners: str) -> dict[str, Any]:
     """Return what all trials are told; plain values only, for Tune copies and pickles them."""
-    root = os.path.abspath(Path(sweep.data.root).expanduser())  # noqa: PTH100  (links are kept)
     return {
         "storage": store.uri,
         "data": sweep.data.model_copy(update={"root": root}).model_dump_json(),
