@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xltray.errors import EndpointError
 from xltray.grid import BILINGUAL, Point
+from xltray.nn.weight_file import WeightFile
 
 # Elements handled at a time on a CPU: four blocks of 1 MiB fit in a core's cache.
 _BLOCK = 1 << 18
@@ -95,26 +95,21 @@ class FlatModel:
         """Read an endpoint into a flat vector of this layout, on the model's device.
 
         Raises:
-            EndpointError: if names, shapes or buffers are not the model's, or a weight is not finite.
+            EndpointError: if names, shapes, types or buffers are not the model's, or a weight is not finite.
         """
         flat_P = torch.empty_like(self.flat_P)
         buffers = _buffers(self.model)
-        with safe_open(path, framework="pt") as file:
-            self._check_names(path, set(file.keys()), set(buffers))
+        with WeightFile(path) as file:
+            self._check_names(path, file.names, set(buffers))
             for name, place in self.layout.slices():
-                tensor = file.get_tensor(name)
-                if tensor.shape != self.layout.shapes[name]:
-                    expected = tuple(self.layout.shapes[name])
-                    raise EndpointError(
-                        f"{path}: {name} has shape {tuple(tensor.shape)}; expected {expected}"
-                    )
-                flat_P[place] = tensor.flatten().to(flat_P.device)
+                file.read_into(flat_P[place], name, self.layout.shapes[name])
             for name, buffer in buffers.items():
-                if not torch.equal(file.get_tensor(name), buffer.cpu()):
+                if not torch.equal(file.tensor(name), buffer.cpu()):
                     raise EndpointError(
                         f"{path}: buffer {name} differs from the model's; only parameters can be interpolated"
                     )
-        if not bool(torch.isfinite(flat_P).all()):
+        # NaN where any number is; torch.isfinite(flat_P) would make copies of it.
+        if not bool(torch.isfinite(torch.stack(flat_P.aminmax())).all()):
             raise EndpointError(f"{path}: has weights that are not finite; the fine-tuning diverged")
         return flat_P
 
@@ -245,7 +240,7 @@ def _blend_rows(out_VH: Tensor, rows_U: Tensor, terms: list[tuple[float, Tensor]
 
 def weights_hash(flat_P: Tensor) -> str:
     """Return the SHA-256 of a weight vector's bytes."""
-    return hashlib.sha256(flat_P.detach().cpu().numpy().tobytes()).hexdigest()
+    return hashlib.sha256(flat_P.detach().cpu().contiguous().numpy().data).hexdigest()
 
 
 def _buffers(model: nn.Module) -> dict[str, Tensor]:
