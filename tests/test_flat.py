@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections import OrderedDict
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -93,6 +95,9 @@ def test_points_are_equation_3(rows, a_src, a_tgt, block):
     terms = np.abs(bilingual * float(1 - a_src - a_tgt)) + np.abs(source * float(a_src))
     # Every product, sum and weight is rounded once: a few units in the last place of the largest term.
     allowed = 4 * np.finfo(np.float32).eps * (terms + np.abs(target * float(a_tgt))) + 1e-30
+    # So is what is expected, in float64: at the target's corner it is B + (T - B), to the digits of B.
+    steps = np.abs(bilingual) * float(1 + abs(a_src) + abs(a_tgt)) + terms + np.abs(target * float(a_tgt))
+    allowed += 4 * np.finfo(np.float64).eps * steps
     found = working.model.weight.detach().numpy().astype(np.float64)
     assert (np.abs(found - expected) <= allowed).all()
 
@@ -302,6 +307,10 @@ def rename(tensors, old, new):
             r"head.weight has shape \(4, 2\); expected \(2, 4\)",
         ),
         (lambda t: t.update({"encoder.scale": torch.tensor([2.5])}), "buffer encoder.scale differs"),
+        (
+            lambda t: t.update({"head.bias": t["head.bias"].half()}),
+            r"head.bias has type F16; expected F32",
+        ),
         (lambda t: t["head.bias"].fill_(torch.nan), "not finite"),
         (lambda t: t["encoder.layer.weight"][0].fill_(-torch.inf), "not finite"),
     ],
@@ -313,6 +322,26 @@ def test_a_file_that_does_not_fit_is_refused(saved, damage, message):
     with pytest.raises(EndpointError, match=message) as caught:
         FlatModel(model()).load(saved)
     assert str(saved) in str(caught.value)
+
+
+def test_the_order_of_tensors_in_the_file_does_not_matter(saved):
+    tensors = load_file(saved)
+    # The library orders by type, then by name; other writers do as they like.
+    header, data = {}, b""
+    for name in sorted(tensors, reverse=True):
+        content = tensors[name].numpy().tobytes()
+        offsets = [len(data), len(data) + len(content)]
+        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": offsets}
+        data += content
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    saved.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    assert bits(FlatModel(model()).load(saved)) == bits(FlatModel(model(seed=5)).flat_P)
+
+
+def test_a_file_that_is_cut_short_is_refused(saved):
+    saved.write_bytes(saved.read_bytes()[:-4])
+    with pytest.raises(SafetensorError):
+        FlatModel(model()).load(saved)
 
 
 def test_the_hash_is_of_the_bytes():

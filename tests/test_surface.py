@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from tiny import POINTS, Tiny, run_job
 from transformers import AutoModel, AutoTokenizer
 
+from xltray import geometry as geometry_module
 from xltray.corpora.base import Sentence
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.ud import DEPRELS, UPOS
@@ -491,6 +492,16 @@ def test_norms_and_angles_are_numpys(tiny: Tiny, task: str) -> None:
         cosine = source @ target / np.linalg.norm(source) / np.linalg.norm(target)
         assert row["angle"] == pytest.approx(math.degrees(math.acos(cosine)), rel=1e-6)
         assert 5 < row["angle"] < 120
+
+
+def test_blocks_do_not_change_the_geometry(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator = CellEvaluator(tiny.context)
+    evaluator.load(tiny.cell())
+    whole = evaluator.geometry()
+    monkeypatch.setattr(geometry_module, "_BLOCK", 7)
+    for one, other in zip(whole, evaluator.geometry(), strict=True):
+        assert (one.part, one.parameters) == (other.part, other.parameters)
+        assert other[2:] == pytest.approx(one[2:], rel=1e-12)
 
 
 @pytest.mark.parametrize("task", ["pos", "parsing"])

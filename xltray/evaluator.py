@@ -9,8 +9,10 @@ evaluator.score_point(Point(Fraction(1, 2), Fraction(0)))
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from torch import Tensor
 
 from xltray.context import JobContext
 from xltray.endpoints import (
@@ -28,6 +30,8 @@ from xltray.jobs import SurfaceJob
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.encoder import Encoder
 from xltray.nn.flat import FlatModel, Interpolator
+from xltray.nn.model import EndpointModel
+from xltray.nn.word_rows import word_rows
 from xltray.results import Geometry, Score
 from xltray.tasks.base import Predicted
 
@@ -64,13 +68,8 @@ class CellEvaluator:
         self.dev_sets = {
             language: self._shared.dev_set(job, language) for language in (job.source, job.target)
         }
-        endpoints = load_endpoints(job, self._shared.model, self.context)
-        self._interpolator = Interpolator(
-            self._shared.model,
-            bilingual_P=endpoints["bilingual"],
-            source_P=endpoints["source"],
-            target_P=endpoints["target"],
-        )
+        model = self._shared.model
+        self._interpolator = self._between(model, load_endpoints(job, model, self.context))
         for corner, point in CORNERS.items():
             check_corner(job, corner, self.score_point(point), self.context)
         return device_name(self.context.device)
@@ -103,6 +102,17 @@ class CellEvaluator:
         """Return what ``score_point`` counts: the predictions on each language's dev set, in its order."""
         model = self._model_at(point, scope)
         return {language: dev_set.predict(model) for language, dev_set in self.dev_sets.items()}
+
+    def _between(self, model: FlatModel, endpoints: Mapping[str, Tensor]) -> Interpolator:
+        # No batch reads other rows than these: the dev sets are all that the model is run on.
+        batches = [batch.packed for dev_set in self.dev_sets.values() for batch in dev_set.batches]
+        return Interpolator(
+            model,
+            bilingual_P=endpoints["bilingual"],
+            source_P=endpoints["source"],
+            target_P=endpoints["target"],
+            rows=word_rows(cast("EndpointModel", model.model), batches),
+        )
 
     def _model_at(self, point: Point, scope: str) -> Any:
         interpolator = self._held()

@@ -6,13 +6,16 @@ L2 norms and the angle between them; here also for parts of the parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from xltray.nn.flat import FlatLayout
 from xltray.results import Geometry
+
+# Elements handled at a time.
+_BLOCK = 1 << 16
 
 
 def measure(layout: FlatLayout, endpoints: Mapping[str, Tensor]) -> list[Geometry]:
@@ -42,10 +45,10 @@ def parameter_groups(layout: FlatLayout) -> dict[str, list[slice]]:
 def _geometry(part: str, places: Sequence[slice], weights: Mapping[str, Tensor]) -> Geometry:
     # In float64: the deltas are small against the weights, and there are many.
     src_src = tgt_tgt = src_tgt = 0.0
-    for place in places:
-        bilingual_P = weights["bilingual"][place].double()
-        delta_src_P = weights["source"][place].double() - bilingual_P
-        delta_tgt_P = weights["target"][place].double() - bilingual_P
+    for block in _blocks(places):
+        bilingual_P = weights["bilingual"][block].double()
+        delta_src_P = weights["source"][block].double() - bilingual_P
+        delta_tgt_P = weights["target"][block].double() - bilingual_P
         src_src += float(delta_src_P @ delta_src_P)
         tgt_tgt += float(delta_tgt_P @ delta_tgt_P)
         src_tgt += float(delta_src_P @ delta_tgt_P)
@@ -55,3 +58,10 @@ def _geometry(part: str, places: Sequence[slice], weights: Mapping[str, Tensor])
         cosine = torch.tensor(src_tgt / (norms[0] * norms[1]), dtype=torch.float64).clamp(-1.0, 1.0)
         angle = float(torch.rad2deg(torch.acos(cosine)))
     return Geometry(part, sum(place.stop - place.start for place in places), *norms, angle)
+
+
+def _blocks(places: Sequence[slice]) -> Iterator[slice]:
+    """Cut places to what can be held in float64 several times over: an embedding table is half a model."""
+    for place in places:
+        for start in range(place.start, place.stop, _BLOCK):
+            yield slice(start, min(start + _BLOCK, place.stop))

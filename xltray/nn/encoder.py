@@ -175,6 +175,11 @@ def max_tokens(model: PreTrainedModel) -> int:
     return int(model.config.max_position_embeddings) - _position_offset(model)
 
 
+def padding_id(model: PreTrainedModel) -> int:
+    """Return the subword that padded families read where a sequence has ended."""
+    return model.config.pad_token_id or 0
+
+
 def encode(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     """Run the encoder on a packed batch.
 
@@ -192,7 +197,7 @@ def encode(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
         return hidden_1TH[0]
     token_BL, real_BL, place_T = batch.padding
     output = model(
-        input_ids=torch.where(real_BL, batch.ids_T[token_BL], model.config.pad_token_id or 0),
+        input_ids=torch.where(real_BL, batch.ids_T[token_BL], padding_id(model)),
         attention_mask=real_BL.long(),
         **({"token_type_ids": _types(model, batch)[token_BL]} if _takes_types(model) else {}),
     )
