@@ -75,9 +75,9 @@ def as_json(lengths: Lengths) -> str:
     return json.dumps(rows, indent=0) + "\n"
 
 
-def evenly(sentences: Sequence[Pieces], limit: int | None) -> list[Pieces]:
+def evenly(sentences: Sequence[Pieces], limit: int) -> list[Pieces]:
     """Return at most ``limit`` sentences, spread over the whole list: a file's start is of one genre."""
-    if limit is None or limit >= len(sentences):
+    if limit >= len(sentences):
         return list(sentences)
     return [sentences[index * len(sentences) // limit] for index in range(limit)]
 
@@ -98,9 +98,7 @@ def _trained(sentences: Sequence[Sequence[str]]) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=VOCABULARY, special_tokens=["[UNK]"], show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=["[UNK]"], show_progress=False)
     tokenizer.train_from_iterator((" ".join(words) for words in sentences), trainer)
     return tokenizer
 
@@ -109,6 +107,7 @@ def _pieces(tokenizer: Tokenizer, words: Sequence[str]) -> Pieces:
     encoding = tokenizer.encode(list(words), is_pretokenized=True)
     counts = [0] * len(words)
     for word in encoding.word_ids:
-        counts[word] += 1
+        if word is not None:
+            counts[word] += 1
     # A word without subwords is an exception that costs no time: it gets one.
     return tuple(_number(_digit(max(1, count))) for count in counts)

@@ -1,4 +1,4 @@
-"""Write ``lengths.json``: ``python -m benchmarks.make_lengths UD_ROOT``, a folder with UD 2.7's English-EWT."""
+"""Write ``lengths.json``: ``python -m benchmarks.make_lengths UD_ROOT`` (where UD 2.7's English-EWT is)."""
 
 from __future__ import annotations
 

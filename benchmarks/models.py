@@ -116,7 +116,7 @@ def _steps(
         some = [sequences[(step * BATCH + offset) % len(sequences)] for offset in range(BATCH)]
         loss = task.loss(model, task.collate(some, device, training=True))
         optimizer.zero_grad(set_to_none=True)
-        (loss.total / loss.decisions).backward()
+        (loss.total / loss.decisions).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         yield step
     model.eval()

@@ -45,7 +45,7 @@ class Ours:
         self.plain_P.copy_(self.interpolator.model.flat_P)
 
     def forward(self) -> list[Tensor]:
-        """Run the model on all batches up to logits, or to the energies of arcs: nothing is decided or counted."""
+        """Run all batches up to logits, or to the energies of arcs: nothing is decided or counted."""
         self.model.eval()
         with torch.inference_mode():
             if self.dev_set.task.name == "parsing":

@@ -47,7 +47,7 @@ class CudaClock:
 
     def seconds(self, call: Contestant) -> float:
         """Return how long a call takes, the work that it leaves on the device included."""
-        started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         started.record()
         call()
         ended.record()

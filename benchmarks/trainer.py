@@ -1,4 +1,4 @@
-"""transformers' Trainer: evaluation at a point, and an epoch of fine-tuning. ``Trained`` is ours beside it."""
+"""transformers' Trainer: evaluation at a point, and an epoch of fine-tuning; beside it, our epoch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _trainer(model: PaddedModel, folder: Path, device: str, **keywords: Any) -> 
 
 
 class TrainerEvaluation:
-    """Scores points by ``Trainer.evaluate``; trees as ``Strong`` finds them, metrics on arrays or sentences."""
+    """Scores points by ``Trainer.evaluate``; trees as ``Strong`` finds them, entities sentence by sentence."""
 
     def __init__(self, endpoints: Endpoints, split: EncodedSplit, folder: Path) -> None:
         self.task = endpoints.task
