@@ -12,12 +12,12 @@ from benchmarks.lengths import Lengths, Pieces, evenly
 from benchmarks.models import SIZES, Endpoints, Size, trained
 from benchmarks.ours import Ours
 from benchmarks.peers import BATCH, Naive, Scores, Strong
+from benchmarks.rows import TASKS
 from benchmarks.servers import Work, two_servers
 from benchmarks.timing import Contestant, WallClock, clock_of, take_turns
 from benchmarks.trainer import OurTraining, TrainerEvaluation, TrainerTraining
 from xltray.tasks.base import EncodedSplit
 
-TASKS = ("pos", "ner", "xnli", "parsing")
 GROUPS = (*TASKS, "weights", "training", "servers")
 LOSS_TOLERANCE = 1e-5
 TRAINED_ON = 640

@@ -51,7 +51,7 @@ def _trainer(model: PaddedModel, folder: Path, device: str, **keywords: Any) -> 
 
 
 class TrainerEvaluation:
-    """Scores points by ``Trainer.evaluate``; trees as ``Strong`` finds them, entities sentence by sentence."""
+    """Scores points by ``Trainer.evaluate``; trees as in ``Strong``, entities sentence by sentence."""
 
     def __init__(self, endpoints: Endpoints, split: EncodedSplit, folder: Path) -> None:
         self.task = endpoints.task
