@@ -30,7 +30,7 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
-## How fast points are scored, against other code (benchmarks/README.md); one core, four minutes.
+## How fast points are scored, against other code (benchmarks/README.md); mostly one core, minutes.
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 

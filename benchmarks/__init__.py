@@ -6,5 +6,7 @@
 * ``models.py``: three endpoints of one task; ``ours.py``: what xltray does with them;
 * ``padded.py``, ``peers.py``, ``trainer.py``: the same models in padded batches, scored by the peers;
 * ``pairwise.py``, ``python_trees.py``, ``python_counts.py``: what peers use for parsing and for metrics;
-* ``timing.py``, ``statistics.py``, ``rows.py``, ``report.py``: rounds, ratios, targets, table and JSON.
+* ``servers.py``: two processes against one;
+* ``measure.py``, ``timing.py``, ``statistics.py``: rounds, clocks, ratios;
+* ``rows.py``, ``report.py``: targets, table and JSON.
 """

@@ -6,7 +6,7 @@ Shapes: B sequences, L subwords of the longest, N words of the longest, C labels
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from transformers import AutoModel
 
 from benchmarks.models import Size
 from benchmarks.pairwise import PaddedParser, Trees
+from xltray.corpora.ud import DEPRELS
 from xltray.tasks.base import Encoded
 from xltray.tasks.registry import get_task
 
@@ -52,13 +53,6 @@ def collate(items: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
     return batch
 
 
-class PaddedOutput(NamedTuple):
-    """What transformers' Trainer takes from a model: a loss in training, else predictions."""
-
-    loss: Tensor
-    logits: Any
-
-
 class PaddedModel(nn.Module):
     """Encoder, dropout, head; its parameters have the names of ``xltray.nn.model.EndpointModel``'s.
 
@@ -73,17 +67,19 @@ class PaddedModel(nn.Module):
         super().__init__()
         self.task = task
         self.encoder = AutoModel.from_config(size.config(), dtype=torch.float32, add_pooling_layer=False)
-        head = get_task(task).head(size.hidden, size.parser)
+        self.head: nn.Module
         if task == "parsing":
-            head = PaddedParser(size.hidden, len(head.label_bias_L), size.parser, pairwise=pairwise)  # type: ignore
-        self.head = head
+            self.head = PaddedParser(size.hidden, len(DEPRELS), size.parser, pairwise=pairwise)
+        else:
+            self.head = get_task(task).head(size.hidden, size.parser)
         self.dropout = nn.Dropout(dropout)
 
     def hidden(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the encoder's output hidden_BLH."""
         names = ("input_ids", "attention_mask", "token_type_ids")
-        hidden_BLH: Tensor = self.encoder(**{name: batch[name] for name in names}).last_hidden_state
-        return self.dropout(hidden_BLH)  # type: ignore[no-any-return]
+        output = self.encoder(**{name: batch[name] for name in names})
+        hidden_BLH: Tensor = self.dropout(output.last_hidden_state)
+        return hidden_BLH
 
     def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return logits_BLC of taggers, or logits_B1C of pairs."""
@@ -99,8 +95,11 @@ class PaddedModel(nn.Module):
         trees: Trees = parser.parse(words_BNH, batch["head"] != IGNORED)
         return trees
 
-    def forward(self, **batch: Tensor) -> PaddedOutput | dict[str, Any]:
-        """Return the mean loss and what Trainer should collect."""
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """Return the mean loss and the predictions, as Trainer wants them.
+
+        The parser's are heads and labels, in the last of three dimensions; it has no loss here.
+        """
         if self.task == "parsing":
             heads_BN, relations_BN = self.trees(batch)
             nothing = torch.zeros((), device=heads_BN.device)

@@ -58,7 +58,7 @@ class Naive:
         self.states = endpoints.states()
         self.model = PaddedModel(self.task, endpoints.size, pairwise=True).to(self.device).eval()
         items = [item(self.task, sequence) for sequence in split.sequences]
-        self.loader: Iterable[dict[str, Tensor]] = DataLoader(items, BATCH, collate_fn=collate)  # type: ignore
+        self.loader: Iterable[dict[str, Tensor]] = DataLoader(items, BATCH, collate_fn=collate)  # type: ignore[arg-type]
 
     def score(self, point: Point = POINT) -> Scores:
         """Set a point and score it."""
