@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from xltray.corpora.conllu_file import read_conllu
+from xltray.pretrain import train_tokenizer
+from xltray.spec import PretrainSpec
 
 CHECKED_IN = Path(__file__).parent / "lengths.json"
 TREEBANK = "UD_English-EWT/en_ewt-ud-{}.conllu"
@@ -95,16 +97,14 @@ def _number(digit: str) -> int:
 
 
 def _trained(sentences: Sequence[Sequence[str]]) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=["[UNK]"], show_progress=False)
-    tokenizer.train_from_iterator((" ".join(words) for words in sentences), trainer)
-    return tokenizer
+    # xltray's own training: it names letters beforehand, without which no two runs give the same pieces.
+    spec = PretrainSpec(corpus="ud", languages=("en",), vocabulary=VOCABULARY)
+    backend: Tokenizer = train_tokenizer([" ".join(words) for words in sentences], spec).backend_tokenizer
+    return backend
 
 
 def _pieces(tokenizer: Tokenizer, words: Sequence[str]) -> Pieces:
-    encoding = tokenizer.encode(list(words), is_pretokenized=True)
+    encoding = tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False)
     counts = [0] * len(words)
     for word in encoding.word_ids:
         if word is not None:
