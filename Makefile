@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: install quickstart test test-slow check format schema clean
+.PHONY: install quickstart test test-slow bench check format schema clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +29,10 @@ test: $(VENV)/.installed
 ## Tests that start clusters and run whole sweeps.
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+## How fast points are scored, against other code (benchmarks/README.md); mostly one core, minutes.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
 
 ## Style, types, layers.
 check: $(VENV)/.installed
