@@ -13,6 +13,7 @@ from benchmarks.models import Endpoints
 from xltray.endpoints import DevSet
 from xltray.grid import Point
 from xltray.nn.flat import Interpolator
+from xltray.nn.word_rows import word_rows
 from xltray.tasks.base import Counts, EncodedSplit
 from xltray.tasks.registry import get_task
 
@@ -27,8 +28,10 @@ class Ours:
         task = get_task(endpoints.task)
         self.dev_set = DevSet(task, split, task.batches(split, endpoints.device))
         self.model = endpoints.endpoint_model
-        weights = {f"{corner}_P": flat_P for corner, flat_P in endpoints.weights.items()}
-        self.interpolator = Interpolator(endpoints.model, **weights)
+        # As in a sweep: of the word embeddings, the rows that the dev set uses.
+        rows = word_rows(self.model, [batch.packed for batch in self.dev_set.batches])
+        self.interpolator = _between(endpoints, rows)
+        self.whole = _between(endpoints)
         self.plain_P = torch.empty_like(endpoints.model.flat_P)
 
     def score(self, point: Point = POINT) -> Mapping[str, Counts]:
@@ -37,8 +40,8 @@ class Ours:
         return self.dev_set.score(self.model).counts
 
     def interpolate(self) -> None:
-        """Set a point."""
-        self.interpolator.set(POINT)
+        """Set all weights to a point's."""
+        self.whole.set(POINT)
 
     def copy(self) -> None:
         """Copy a weight vector: what setting a point is compared with."""
@@ -60,3 +63,13 @@ class Ours:
         scores = parser(self.model(packed)[words["token"]], words["real"])
         energies: Tensor = parser.energies(scores, words["real"], words["head"], words["relation"])[0]
         return energies
+
+
+def _between(endpoints: Endpoints, rows: Mapping[str, Tensor] | None = None) -> Interpolator:
+    return Interpolator(
+        endpoints.model,
+        bilingual_P=endpoints.weights["bilingual"],
+        source_P=endpoints.weights["source"],
+        target_P=endpoints.weights["target"],
+        rows=rows,
+    )
