@@ -156,7 +156,7 @@ def plain_loop(job: FinetuneJob, context: JobContext) -> dict[str, Tensor]:
         rate = recipe.learning_rate * ((number + 1) / rising if number < rising else falling)
         optimizer.param_groups[0]["lr"] = rate
         batch = get_task("pos").collate(sequences, "cpu", training=True)
-        logits_WC = model.head(model(batch.packed)[batch.labels["place_W"]])
+        logits_WC = model.head(model(batch.packed, batch.labels["place_W"]))
         loss = F.cross_entropy(logits_WC, batch.labels["label_W"], reduction="sum")
         optimizer.zero_grad()
         (loss / len(batch.labels["label_W"])).backward()
