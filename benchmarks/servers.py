@@ -1,12 +1,14 @@
 """Two servers on two cores against one: separate processes of one thread, each with its own model.
 
-A server scores points when it is told to; the clock is the wall's, because cores are what is measured. On
-a machine that has other work, the second core is not free, and the ratio says so.
+A server scores points when it is told to; the clock is the wall's, because cores are what is measured. Each
+also says how much CPU time its turn took: what two take more of than one is slower computing (caches,
+threads), and the rest of the wall's time is waiting for a core.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -33,20 +35,22 @@ class Servers:
 
     def __init__(self, connections: Sequence[Connection]) -> None:
         self.connections = connections
+        self.cpu: dict[str, list[float]] = {"one_cpu": [], "two_cpu": []}
 
     def one(self) -> None:
         """Have one server score its points."""
-        self._score(self.connections[:1])
+        self.cpu["one_cpu"].append(self._score(self.connections[:1]))
 
     def two(self) -> None:
         """Have both score as many points each at the same time."""
-        self._score(self.connections)
+        self.cpu["two_cpu"].append(self._score(self.connections))
 
-    def _score(self, connections: Sequence[Connection]) -> None:
+    def _score(self, connections: Sequence[Connection]) -> float:
+        """Have servers score, and return the mean of their CPU seconds."""
         for connection in connections:
             connection.send("score")
-        for connection in connections:
-            connection.recv()
+        spent: list[float] = [connection.recv() for connection in connections]
+        return sum(spent) / len(spent)
 
 
 @contextmanager
@@ -79,9 +83,10 @@ def _serve(connection: Connection, work: Work) -> None:
     ours.score()
     connection.send("ready")
     while _told(connection):
+        started = time.process_time()
         for _ in range(work.points):
             ours.score()
-        connection.send("done")
+        connection.send(time.process_time() - started)
 
 
 def _told(connection: Connection) -> bool:
