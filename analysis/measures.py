@@ -50,7 +50,9 @@ def prepare(results: Results) -> Material:
     cells = per_cell(whole, results.geometry)
     curves = between(rows)
     on_target = measure_curves(curves[curves["scope"] == "all"], "target", lambda _, y: largest_setback(y))
-    cells["target_setback"] = cells["cell"].map(on_target) / cells["target_rise"]
+    cells["target_setback"] = cells["cell"].map(on_target) / cells["target_rise"].where(
+        cells["target_rise"] > 0
+    )
     plane = whole[whole["on_plane"].astype(bool)]
     if min(plane["a_src"].nunique(), plane["a_tgt"].nunique()) < LEAST_SIDE:
         cells["target_plane"] = np.nan
@@ -145,7 +147,9 @@ def _between_scopes(material: Material, scope: str, encoders: Collection[str]) -
         worst = [_distance(one.sort_values("alpha")) for _, one in rows.groupby("eval_role", observed=True)]
         if len(worst) == 2 and np.isfinite(worst).all():
             first = rows.iloc[0]
-            found.append({"subject": first["encoder"], **first[MATCH].to_dict(), "value": max(worst)})
+            found.append(
+                {name: first[name] for name in MATCH} | {"subject": first["encoder"], "value": max(worst)}
+            )
     return pd.DataFrame(found, columns=[*UNIT, "value"]) if found else _nothing()
 
 
