@@ -17,6 +17,7 @@ from analysis.learned import OPTION
 from analysis.read import load
 from analysis.summary import summarise
 from analysis.tables import AnalysisError
+from analysis.verdicts import judge
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     out.mkdir(parents=True, exist_ok=True)
     files, skipped = write_all(results, out)
-    print(report.write(summarise(results), [*results.notes, *skipped], results.controls, out))
-    print(f"{len(files)} figure files, summary.md and summary.csv in {out}")
+    judgements = judge(results)
+    print(report.write(summarise(results), judgements, [*results.notes, *skipped], results.controls, out))
+    print(f"{len(files)} figure files, summary.md, summary.csv and verdicts.csv in {out}")
     return 0
 
 

@@ -41,47 +41,41 @@ class Sample(NamedTuple):
     groups_C: Labels
 
 
-Statistic = Callable[[Array, Sample, bool], Array]
-"""From weights (D, C) to one number a draw; the flag says whether the weights were drawn."""
+Statistic = Callable[[Array, Sample], Array]
+"""From weights (D, C) to one number a draw; NaN for a draw that has none."""
 
 
-def mean(weights_DC: Array, sample: Sample, drawn: bool) -> Array:
+def mean(weights_DC: Array, sample: Sample) -> Array:
     """Return the weighted mean of the first value; NaN for a draw without any cell."""
     totals = weights_DC.sum(axis=1)
     sums = weights_DC @ sample.values_CK[:, 0]
     return np.where(totals > 0, sums / np.where(totals > 0, totals, 1.0), np.nan)
 
 
-def excess_deviation(weights_DC: Array, sample: Sample, drawn: bool) -> Array:
-    """Return how much the second value deviates over seeds beyond the first (root mean variance).
+def share_of_deviation(weights_DC: Array, sample: Sample) -> Array:
+    """Return the second value's share of both standard deviations over seeds (0.5: equal).
 
-    Each group is one task and pair; its variance counts as often as its cells were drawn. Drawing n
-    seeds with replacement shrinks the expected variance by (1 - 1/n), once more than dividing by n
-    does, which is undone here.
+    Each group is one task and pair; deviations are roots of the mean variance over groups, each
+    counted as often as its cells were drawn. A share, because drawing seeds shrinks both deviations
+    (one draw of three seeds in nine has three times the same and no deviation at all), which would
+    move a difference towards 0 but cancels here. NaN where neither value varies.
     """
-    totals = np.zeros(len(weights_DC))
-    sums = np.zeros((len(weights_DC), 2))
+    variances = np.zeros((len(weights_DC), 2))
     for group in np.unique(sample.groups_C):
         members = sample.groups_C == group
-        size = int(members.sum())
         weights, values = weights_DC[:, members], sample.values_CK[members]
-        total = weights.sum(axis=1)
-        safe = np.where(total > 0, total, 1.0)[:, None]
-        centres = weights @ values / safe
-        # Squares of differences, not differences of squares: equal seeds have a variance of exactly 0.
+        size, total = len(values), weights.sum(axis=1)[:, None]
+        centres = weights @ values / np.where(total > 0, total, 1.0)
         squares = (values[None, :, :] - centres[:, None, :]) ** 2
-        variances = np.einsum("dc,dck->dk", weights, squares) / safe
-        variances *= (size / (size - 1)) ** (2 if drawn else 1)
-        sums += total[:, None] * variances
-        totals += total
-    safe = np.where(totals > 0, totals, 1.0)[:, None]
-    deviations = np.sqrt(sums / safe)
-    return np.where(totals > 0, deviations[:, 1] - deviations[:, 0], np.nan)
+        variances += size / (size - 1) * np.einsum("dc,dck->dk", weights, squares)
+    deviations = np.round(np.sqrt(variances), DECIMALS)
+    both = deviations.sum(axis=1)
+    return np.where(both > 0, deviations[:, 1] / np.where(both > 0, both, 1.0), np.nan)
 
 
 def estimate(statistic: Statistic, sample: Sample) -> float:
     """Return the statistic of the cells as they are."""
-    value = statistic(np.ones((1, len(sample.values_CK))), sample, False)[0]
+    value = statistic(np.ones((1, len(sample.values_CK))), sample)[0]
     return round(float(value), DECIMALS)
 
 

@@ -10,6 +10,7 @@ from analysis import names
 from analysis.bootstrap import Interval
 from analysis.claims import CLAIMS, Part
 from analysis.statistics import LEVEL
+from analysis.texts import Table
 from analysis.verdicts import Comparison, Contrast, Finding, Judgement, Verdict, overall
 
 
@@ -21,7 +22,9 @@ def interval(ends: Interval, part: Part) -> str:
 
 
 def effect(finding: Finding, part: Part) -> str:
-    """Return the effect with its unit and its interval."""
+    """Return the effect with its unit and its interval; a dash if nothing was measured."""
+    if not finding.cells:
+        return "–"
     unit = f" {part.unit.name}" if part.unit.name[:1].isalpha() else part.unit.name
     return f"{part.unit.write(finding.effect)}{unit} {interval(finding.interval, part)}"
 
@@ -45,52 +48,109 @@ def against(comparison: Comparison | None, part: Part) -> str:
     return f"{own}; difference {difference}: {comparison.contrast}"
 
 
-def sentences(judgements: Sequence[Judgement], controls: Collection[str]) -> list[str]:
-    """Return a sentence for each claim, then what qualifies all of them."""
+def headlines(judgements: Sequence[Judgement]) -> list[str]:
+    """Return a line for each claim with its verdict over all parts, encoders and tasks."""
     verdicts = overall(judgements)
-    said = []
-    for claim, text in CLAIMS.items():
-        of_claim = [one for one in judgements if one.part.claim == claim and one.task is None]
-        parts = [_sentence(one) for one in of_claim]
-        said.append(f"Claim {claim}. {text}: {str(verdicts[claim]).upper()}. {' '.join(parts)}")
-    return [*said, control_note(judgements, controls), comparisons_note(judgements)]
+    return [f"Claim {claim}: {verdicts[claim]}. {text}." for claim, text in CLAIMS.items()]
 
 
-def _sentence(judgement: Judgement) -> str:
-    part, finding = judgement.part, judgement.finding
-    if not finding.cells:
-        return f"{part.says[0].upper()}{part.says[1:]}: {finding.verdict}: {finding.why}."
-    text = (
-        f"{part.says[0].upper()}{part.says[1:]}, {judgement.subject}: {part.measure} "
-        f"{effect(finding, part)}, supported if {part.rule}; {basis(finding)}: {finding.verdict}"
-    )
-    text += f" ({finding.why})." if finding.verdict is Verdict.UNKNOWN else "."
-    if judgement.comparison is not None:
-        text += f" {against(judgement.comparison, part)}."
-    return text
+def table(judgements: Sequence[Judgement]) -> Table:
+    """Return the verdicts over all tasks: effect, interval, rule, what is behind it."""
+    header = ["part", "claim", "encoder", "effect, 95% interval", "supported if", "measured on", "verdict"]
+    rows = [
+        [
+            one.part.key,
+            f"{one.part.says} ({one.part.measure})",
+            one.subject or "–",
+            effect(one.finding, one.part),
+            one.part.rule,
+            basis(one.finding) if one.finding.cells else "–",
+            str(one.finding.verdict),
+        ]
+        for one in judgements
+        if one.task is None
+    ]
+    return Table("Verdicts over all tasks", header, rows)
+
+
+def details(judgements: Sequence[Judgement]) -> Table:
+    """Return every verdict with the row bootstrap, the control and the reason beside it."""
+    header = [
+        "part",
+        "encoder",
+        "task",
+        "effect, 95% interval (clustered)",
+        "row bootstrap",
+        "cells",
+        "verdict",
+        "why",
+        "against the control",
+    ]
+    rows = [
+        [
+            f"{one.part.key} {one.part.says}",
+            one.subject,
+            names.task(one.task) if one.task else "all tasks",
+            effect(one.finding, one.part),
+            interval(one.finding.row_interval, one.part),
+            str(one.finding.cells),
+            str(one.finding.verdict),
+            one.finding.why,
+            against(one.comparison, one.part),
+        ]
+        for one in judgements
+        if one.finding.cells
+    ]
+    return Table("Every verdict, by task", header, rows)
+
+
+def notes(judgements: Sequence[Judgement], controls: Collection[str]) -> list[str]:
+    """Return what qualifies the verdicts: reasons for not telling, controls, their number."""
+    return [
+        *_reasons(judgements),
+        *_contrasts(judgements),
+        control_note(judgements, controls),
+        comparisons_note(judgements),
+    ]
+
+
+def _reasons(judgements: Sequence[Judgement]) -> list[str]:
+    """Say why parts cannot be told over all tasks, each reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for one in judgements:
+        if one.task is None and one.finding.verdict is Verdict.UNKNOWN:
+            name = f"{one.part.key} {one.subject}".strip()
+            by_reason.setdefault(one.finding.why, []).append(name)
+    return [f"Cannot tell {', '.join(of_reason)}: {why}." for why, of_reason in by_reason.items()]
+
+
+def _contrasts(judgements: Sequence[Judgement]) -> list[str]:
+    return [
+        f"{one.part.key} {one.part.says}, {one.subject} against {against(one.comparison, one.part)}."
+        for one in judgements
+        if one.task is None and one.comparison is not None
+    ]
 
 
 def control_note(judgements: Sequence[Judgement], controls: Collection[str]) -> str:
     """Say what the control changes, or what its absence leaves open."""
     compared = [one for one in judgements if one.comparison is not None and one.task is None]
     if not compared:
-        there = (
-            "no cell of a randomly initialised control to compare with"
-            if controls
-            else ("no randomly initialised control")
-        )
+        lack = "randomly initialised control"
+        if controls:
+            lack = f"cell of a {lack} to compare with"
         return (
-            f"These results hold {there}. An untrained encoder, fine-tuned the same way, can show a flat source "
-            "and a rising target too, so it stays open whether any of this has to do with multilingual "
-            "pretraining."
+            f"These results hold no {lack}. An untrained encoder, fine-tuned the same way, can show a flat "
+            "source and a rising target too, so it stays open whether any of this has to do with "
+            "multilingual pretraining."
         )
     same = [one for one in compared if _holds_for_control_too(one)]
     if not same:
-        return "No part that is supported is supported for the untrained control as well without a clear difference."
+        return "Nothing that is supported holds for the untrained control as well without a clear difference."
     listed = ", ".join(f"{one.part.key} ({one.part.says}, {one.subject})" for one in same)
     return (
-        "Supported, but for the untrained control as well and without a clear difference, so no evidence of what "
-        f"pretraining taught: {listed}."
+        "Supported, but for the untrained control as well and without a clear difference, so no evidence of "
+        f"what pretraining taught: {listed}."
     )
 
 
@@ -112,8 +172,9 @@ def comparisons_note(judgements: Sequence[Judgement]) -> str:
         return f"Many comparisons: {len(made)} were made (by encoder, part and task), none was decided."
     wrong = (1 - LEVEL) * len(decided)
     return (
-        f"Many comparisons: {len(made)} were made (by encoder, part and task), {len(decided)} of them decided; at "
-        f"95% each, chance alone would get about {wrong:.1f} of those wrong. Nothing is adjusted for their number."
+        f"Many comparisons: {len(made)} were made (by encoder, part and task), {len(decided)} of them "
+        f"decided. At 95% each, chance alone would get about {wrong:.1f} of those wrong. Nothing is adjusted "
+        "for their number."
     )
 
 

@@ -17,7 +17,6 @@ from analysis import names
 from analysis.bootstrap import (
     DECIMALS,
     Interval,
-    Labels,
     Sample,
     clustered_weights,
     estimate,
@@ -140,11 +139,11 @@ def measure(part: Part, frame: pd.DataFrame) -> Finding:
     sample = sample_of(frame, list(frame.columns.difference(["subject", *MATCH])))
     pairs = frame[["source", "target"]].drop_duplicates()
     effect = estimate(part.statistic, sample)
-    drawn = part.statistic(clustered_weights(frame), sample, True)
+    drawn = part.statistic(clustered_weights(frame), sample)
     interval = expanded_interval(drawn, len(pairs))
     # A variance is that of a group of seeds, so a row is a group there and a cell elsewhere.
-    rows: Labels = np.arange(len(frame), dtype=np.int64) if part.statistic is mean else sample.groups_C
-    row_drawn = part.statistic(row_weights(rows), sample, part.statistic is mean)
+    rows = np.arange(len(frame), dtype=np.int64) if part.statistic is mean else sample.groups_C
+    row_drawn = part.statistic(row_weights(rows), sample)
     verdict, why = _decide(part, effect, interval, _lack(frame))
     return Finding(
         verdict=verdict,
@@ -160,7 +159,7 @@ def measure(part: Part, frame: pd.DataFrame) -> Finding:
 
 def sample_of(frame: pd.DataFrame, columns: Sequence[str]) -> Sample:
     """Return columns as values, with the seeds of a task and pair as one group."""
-    groups = frame.groupby(["task", "source", "target"]).ngroup().to_numpy(dtype=np.int64)
+    groups = np.asarray(frame.groupby(["task", "source", "target"]).ngroup(), dtype=np.int64)
     return Sample(frame[list(columns)].to_numpy(dtype=np.float64), groups)
 
 
@@ -197,7 +196,7 @@ def _compare(part: Part, frame: pd.DataFrame, other: pd.DataFrame) -> Comparison
     columns = list(frame.columns.difference(["subject", *MATCH]))
     ours, theirs = sample_of(both, columns), sample_of(both, [f"{name}_control" for name in columns])
     weights = clustered_weights(both)
-    drawn = part.statistic(weights, ours, True) - part.statistic(weights, theirs, True)
+    drawn = part.statistic(weights, ours) - part.statistic(weights, theirs)
     interval = expanded_interval(drawn, len(both[["source", "target"]].drop_duplicates()))
     if _lack(both) or not np.isfinite(interval).all():
         contrast = Contrast.UNKNOWN
