@@ -1,4 +1,4 @@
-"""``python -m analysis RESULTS_DIR``: draw every figure and write the summary.
+"""``python -m analysis RESULTS_DIR``: draw every figure, judge the claims, write summary and report.
 
 Exit codes: 0 done; 2 the results cannot be analysed as asked (the message says what to pass);
 3 there is nothing to draw.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import report
+from analysis import page, report
 from analysis.figures import write_all
 from analysis.learned import OPTION
 from analysis.read import load
@@ -23,7 +23,7 @@ from analysis.verdicts import judge
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the analysis; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis", description="Figures and a summary of a sweep."
+        prog="python -m analysis", description="Figures, verdicts and a report of a sweep."
     )
     parser.add_argument("results", type=Path, help="the folder that the sweep stored into")
     parser.add_argument("--out", type=Path, help="where figures and summary go (default: RESULTS/figures)")
@@ -42,10 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     out.mkdir(parents=True, exist_ok=True)
-    files, skipped = write_all(results, out)
-    judgements = judge(results)
-    print(report.write(summarise(results), judgements, [*results.notes, *skipped], results.controls, out))
-    print(f"{len(files)} figure files, summary.md, summary.csv and verdicts.csv in {out}")
+    written = write_all(results, out)
+    summary, judgements = summarise(results), judge(results)
+    notes = [*results.notes, *written.skipped]
+    source = (arguments.results, arguments.sweep)
+    page.write(results, summary, judgements, written.pictures, source=source, notes=notes, out=out)
+    print(report.write(summary, judgements, notes, results.controls, out))
+    print(
+        f"{len(written.files)} figure files, report.html, summary.md, summary.csv and verdicts.csv in {out}"
+    )
     return 0
 
 

@@ -1,0 +1,107 @@
+"""Writes report.html: one file with everything in it, to be read from top to bottom.
+
+The page needs no network, no script and no other file. The template (``report.html.jinja``) escapes
+whatever the results hold; only the SVG of the figures, which this package draws itself, goes in as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from analysis import names, provenance, report, verdict_words
+from analysis.claims import CLAIMS
+from analysis.findings import findings
+from analysis.pictures import Picture
+from analysis.read import Results
+from analysis.texts import Table
+from analysis.verdicts import Judgement, overall
+
+TEMPLATE = "report.html.jinja"
+FILE = "report.html"
+
+
+def write(
+    results: Results,
+    summary: pd.DataFrame,
+    judgements: Sequence[Judgement],
+    pictures: Sequence[Picture],
+    *,
+    source: tuple[Path, str | None],
+    notes: Sequence[str],
+    out: Path,
+) -> Path:
+    """Write the report into a folder and return its path.
+
+    Args:
+        results: what was drawn and judged.
+        summary: the table of ``summary.summarise``.
+        judgements: of the paper's claims.
+        pictures: the figures.
+        source: the folder of the results and the sweep that was asked for, if any.
+        notes: which results these are and what is missing.
+        out: the folder.
+    """
+    folder, sweep = source
+    sweeps = provenance.sweeps(folder, sweep)
+    cells = {*results.surfaces["cell"], *results.geometry["cell"]}
+    verdicts = overall(judgements)
+    text = _template().render(
+        title=f"Results of {', '.join(one.name for one in sweeps) or 'a sweep'}",
+        run=_run(results),
+        sweeps=sweeps,
+        claims=[(number, words, str(verdicts[number])) for number, words in CLAIMS.items()],
+        verdicts=verdict_words.table(judgements),
+        verdict_notes=verdict_words.notes(judgements, results.controls),
+        details=verdict_words.details(judgements),
+        findings=findings(summary, results.controls),
+        pictures=[one._replace(svg=Markup(one.svg)) for one in pictures],
+        tables=report.tables(summary),
+        recorded=provenance.recorded(folder, cells),
+        licences=provenance.licences(sweeps),
+        notes=notes,
+    )
+    path = out / FILE
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(TEMPLATE)
+
+
+def _run(results: Results) -> Table:
+    """Say what was run, one line each."""
+    surfaces, geometry = results.surfaces, results.geometry
+    columns = ["cell", "encoder", "task", "source", "target", "seed"]
+    cells = pd.concat([surfaces[columns], geometry[columns]]).drop_duplicates()
+    sizes = geometry[geometry["part"] == "all"].groupby("encoder")["parameters"].max()
+    encoders = []
+    for encoder in results.encoders:
+        size = f", {int(sizes[encoder]):,} parameters" if encoder in sizes.index else ""
+        encoders.append(f"{names.encoder(encoder, results.controls)}{size}")
+    pairs = sorted(set(zip(cells["source"], cells["target"], strict=True)))
+    tasks = names.in_order(set(cells["task"]))
+    points = surfaces[["cell", "scope", "point"]].drop_duplicates()
+    rows = [
+        ["Encoders", "; ".join(encoders)],
+        ["Tasks", ", ".join(names.task(task) for task in tasks)],
+        ["Language pairs", ", ".join(names.pair(*pair) for pair in pairs)],
+        ["Seeds", ", ".join(str(seed) for seed in sorted({int(seed) for seed in cells["seed"]}))],
+        ["Cells", f"{cells['cell'].nunique()} (one encoder, task, pair and seed each)"],
+        ["Models scored", f"{len(points):,} on two languages each"],
+        ["Interpolated", ", ".join(sorted(set(surfaces["scope"]))) or "–"],
+    ]
+    return Table("What was run", ["what", "which"], rows)
