@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import page, report
+from analysis import page, provenance, report
 from analysis.figures import write_all
 from analysis.learned import OPTION
 from analysis.read import load
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out: Path = arguments.out or arguments.results / "figures"
     try:
         results = load(arguments.results, arguments.sweep, learned_only=arguments.learned_only)
+        origin = provenance.origin(arguments.results, arguments.sweep)
     except AnalysisError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -45,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = write_all(results, out)
     summary, judgements = summarise(results), judge(results)
     notes = [*results.notes, *written.skipped]
-    source = (arguments.results, arguments.sweep)
-    page.write(results, summary, judgements, written.pictures, source=source, notes=notes, out=out)
+    page.write(results, summary, judgements, written.pictures, origin=origin, notes=notes, out=out)
     print(report.write(summary, judgements, notes, results.controls, out))
     print(
         f"{len(written.files)} figure files, report.html, summary.md, summary.csv and verdicts.csv in {out}"

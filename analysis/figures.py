@@ -39,5 +39,5 @@ def write_all(results: Results, folder: Path) -> Written:
                     written.skipped.append(outcome.reason)
                 else:
                     written.files.extend(style.save(outcome, folder))
-                    written.pictures.append(picture(outcome))
+                    written.pictures.append(picture(outcome, len(written.pictures) + 1))
     return written

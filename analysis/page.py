@@ -17,6 +17,7 @@ from analysis import names, provenance, report, verdict_words
 from analysis.claims import CLAIMS
 from analysis.findings import findings
 from analysis.pictures import Picture
+from analysis.provenance import Origin
 from analysis.read import Results
 from analysis.texts import Table
 from analysis.verdicts import Judgement, overall
@@ -31,7 +32,7 @@ def write(
     judgements: Sequence[Judgement],
     pictures: Sequence[Picture],
     *,
-    source: tuple[Path, str | None],
+    origin: Origin,
     notes: Sequence[str],
     out: Path,
 ) -> Path:
@@ -42,18 +43,16 @@ def write(
         summary: the table of ``summary.summarise``.
         judgements: of the paper's claims.
         pictures: the figures.
-        source: the folder of the results and the sweep that was asked for, if any.
+        origin: the folder of the results and the sweeps that they are of.
         notes: which results these are and what is missing.
         out: the folder.
     """
-    folder, sweep = source
-    sweeps = provenance.sweeps(folder, sweep)
     cells = {*results.surfaces["cell"], *results.geometry["cell"]}
     verdicts = overall(judgements)
     text = _template().render(
-        title=f"Results of {', '.join(one.name for one in sweeps) or 'a sweep'}",
+        title=f"Results of {', '.join(one.name for one in origin.sweeps) or 'a sweep'}",
         run=_run(results),
-        sweeps=sweeps,
+        sweeps=origin.sweeps,
         claims=[(number, words, str(verdicts[number])) for number, words in CLAIMS.items()],
         verdicts=verdict_words.table(judgements),
         verdict_notes=verdict_words.notes(judgements, results.controls),
@@ -61,8 +60,8 @@ def write(
         findings=findings(summary, results.controls),
         pictures=[one._replace(svg=Markup(one.svg)) for one in pictures],
         tables=report.tables(summary),
-        recorded=provenance.recorded(folder, cells),
-        licences=provenance.licences(sweeps),
+        recorded=provenance.recorded(origin.folder, cells),
+        licences=provenance.licences(origin.sweeps),
         notes=notes,
     )
     path = out / FILE

@@ -40,25 +40,38 @@ class Picture(NamedTuple):
     svg: str
 
 
-def picture(drawing: Drawing) -> Picture:
-    """Return a drawing as a picture. Its title is the first text on the figure."""
+def picture(drawing: Drawing, number: int) -> Picture:
+    """Return a drawing as the picture of that number. Its title is the first text on the figure."""
     texts = drawing.figure.texts
     title = " ".join(texts[0].get_text().split()) if texts else drawing.name
     caption = CAPTIONS.get(drawing.name.split("-")[0], "")
-    return Picture(drawing.name, title, caption, inline(style.svg(drawing), drawing.name))
+    return Picture(drawing.name, title, caption, inline(style.svg(drawing), f"f{number}-"))
 
 
-def inline(svg: str, name: str) -> str:
+def inline(svg: str, prefix: str) -> str:
     """Return the svg element alone, sized by the page, with ids that no other figure has.
 
-    Matplotlib gives every file the same ids ("axes_1", glyphs of a font), which must be unique in a page.
+    Matplotlib gives every file the same ids ("axes_1", glyphs of a font), which must be unique in a
+    page: those that something refers to get a prefix, the others go.
     """
     element = svg[svg.index("<svg") :].strip()
-    element = re.sub(r"\s*<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", element, flags=re.DOTALL)
+    # Matplotlib's only style rule would hold for the whole page; the page has it for figures only.
+    element = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", element, flags=re.DOTALL)
     # Fixed sizes would not shrink on a phone; the viewBox keeps the shape.
     head, rest = element.split(">", 1)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
-    rest = re.sub(r'(\sid=")', rf"\g<1>{name}-", rest)
-    rest = re.sub(r'(href="#)', rf"\g<1>{name}-", rest)
-    rest = re.sub(r"(url\(#)", rf"\g<1>{name}-", rest)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', rest))
+    rest = re.sub(
+        r'\sid="([^"]+)"', lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "", rest
+    )
+    rest = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", rest)
+    rest = re.sub(r'\sd="[^"]*"', _shortened, rest)
+    rest = re.sub(r"\s*\n\s*", "\n", rest)
     return f'{head} aria-hidden="true">{rest}'
+
+
+def _shortened(path: re.Match[str]) -> str:
+    """Return a path's coordinates on fewer lines and to a hundredth of a point."""
+    text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), path[0])
+    return re.sub(r"\s*\n\s*", " ", text).replace(' "', '"')

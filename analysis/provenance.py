@@ -36,6 +36,13 @@ class Sweep(NamedTuple):
     content: dict[str, Any]
 
 
+class Origin(NamedTuple):
+    """The folder that results are in and the sweeps that they are of."""
+
+    folder: Path
+    sweeps: list[Sweep]
+
+
 def recorded(folder: Path, cells: Collection[str]) -> Table:
     """Return what the files of some cells say about their making, and how many of them say it."""
     counts: Counter[tuple[str, str]] = Counter()
@@ -62,17 +69,21 @@ def _metadata(folder: Path) -> Iterator[dict[str, str]]:
             yield {key.removeprefix(PREFIX): said[key] for key in sorted(said) if key.startswith(PREFIX)}
 
 
-def sweeps(folder: Path, name: str | None) -> list[Sweep]:
-    """Return the sweeps that left their file under ``folder``, or the named one."""
+def origin(folder: Path, sweep: str | None) -> Origin:
+    """Read the files of the sweeps under ``folder``, or of the named one.
+
+    Raises:
+        AnalysisError: if such a file is no YAML.
+    """
     found = []
-    for path in sorted(folder.glob(f"sweeps/{name or '*'}/sweep.yaml")):
+    for path in sorted(folder.glob(f"sweeps/{sweep or '*'}/sweep.yaml")):
         text = path.read_text(encoding="utf-8")
         try:
             content = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise AnalysisError(f"{path}: not YAML ({error}). Run the sweep's command again.") from error
         found.append(Sweep(path.parent.name, text, content if isinstance(content, dict) else {}))
-    return found
+    return Origin(folder, found)
 
 
 def licences(found: Collection[Sweep]) -> Table:
