@@ -50,9 +50,8 @@ def prepare(results: Results) -> Material:
     cells = per_cell(whole, results.geometry)
     curves = between(rows)
     on_target = measure_curves(curves[curves["scope"] == "all"], "target", lambda _, y: largest_setback(y))
-    cells["target_setback"] = cells["cell"].map(on_target) / cells["target_rise"].where(
-        cells["target_rise"] > 0
-    )
+    rise = cells["target_rise"].astype(float)
+    cells["target_setback"] = cells["cell"].map(on_target).astype(float) / rise.where(rise > 0)
     plane = whole[whole["on_plane"].astype(bool)]
     if min(plane["a_src"].nunique(), plane["a_tgt"].nunique()) < LEAST_SIDE:
         cells["target_plane"] = np.nan
