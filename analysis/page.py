@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from analysis import names, provenance, report, verdict_words
-from analysis.claims import CLAIMS
+from analysis.claims import CLAIMS, LEAST_PAIRS, LEAST_SEEDS
 from analysis.findings import findings
 from analysis.pictures import Picture
 from analysis.provenance import Origin
@@ -35,25 +35,25 @@ def write(
     origin: Origin,
     notes: Sequence[str],
     out: Path,
-) -> Path:
-    """Write the report into a folder and return its path.
+) -> None:
+    """Write the report into a folder.
 
     Args:
         results: what was drawn and judged.
         summary: the table of ``summary.summarise``.
-        judgements: of the paper's claims.
+        judgements: of the claims.
         pictures: the figures.
         origin: the folder of the results and the sweeps that they are of.
         notes: which results these are and what is missing.
         out: the folder.
     """
     cells = {*results.surfaces["cell"], *results.geometry["cell"]}
-    verdicts = overall(judgements)
     text = _template().render(
         title=f"Results of {', '.join(one.name for one in origin.sweeps) or 'a sweep'}",
         run=_run(results),
         sweeps=origin.sweeps,
-        claims=[(number, words, str(verdicts[number])) for number, words in CLAIMS.items()],
+        claims=[(number, CLAIMS[number], str(one)) for number, one in overall(judgements).items()],
+        least=(LEAST_PAIRS, LEAST_SEEDS),
         verdicts=verdict_words.table(judgements),
         verdict_notes=verdict_words.notes(judgements, results.controls),
         details=verdict_words.details(judgements),
@@ -64,9 +64,7 @@ def write(
         licences=provenance.licences(origin.sweeps),
         notes=notes,
     )
-    path = out / FILE
-    path.write_text(text, encoding="utf-8", newline="\n")
-    return path
+    (out / FILE).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _template() -> jinja2.Template:
@@ -89,7 +87,9 @@ def _run(results: Results) -> Table:
     sizes = geometry[geometry["part"] == "all"].groupby("encoder")["parameters"].max()
     encoders = []
     for encoder in results.encoders:
-        size = f", {int(sizes[encoder]):,} parameters" if encoder in sizes.index else ""
+        size = (
+            f", up to {int(sizes[encoder]):,} parameters with a task layer" if encoder in sizes.index else ""
+        )
         encoders.append(f"{names.encoder(encoder, results.controls)}{size}")
     pairs = sorted(set(zip(cells["source"], cells["target"], strict=True)))
     tasks = names.in_order(set(cells["task"]))
