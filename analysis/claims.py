@@ -1,6 +1,6 @@
 """The paper's claims as this analysis tests them: what is measured, and the range that supports it.
 
-The thresholds and their reasons are in docs/verdicts.md, which was written before any numbers; a
+The thresholds and their reasons are in docs/verdicts.md, which was written before any verdict; a
 test compares the two. Scores are fractions in [0, 1] here and points for people.
 """
 
