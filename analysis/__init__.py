@@ -1,4 +1,4 @@
-"""Figures and a summary from the results of a sweep.
+"""Figures, verdicts and a report from the results of a sweep.
 
 Reads the Parquet files that a sweep wrote and nothing else: pandas and matplotlib, no torch, no
 ray, none of the sweep's code, so it runs on a laptop on a copy of the results. Start it with
@@ -19,7 +19,16 @@ ray, none of the sweep's code, so it runs on a laptop on a copy of the results. 
     figures     the registry: a new figure is one module and one line there
     summary     one row of numbers per encoder, task and pair
     findings    what those numbers say, in sentences
-    report      summary.md and summary.csv
+    bootstrap   intervals by resampling language pairs and seeds, and rows
+    measures    the numbers behind the paper's claims, one a cell
+    claims      the claims, and the range of a measure that supports each (docs/verdicts.md)
+    verdicts    supported, not supported, cannot tell; the same against a control
+    verdict_words  those in words, and as verdicts.csv
+    texts       tables of text that the summary and the page share
+    report      summary.md, summary.csv and verdicts.csv
+    pictures    figures as parts of a page, and captions
+    provenance  what the files say of how they were made; corpora and licences
+    page        report.html, from the template report.html.jinja
 
 The paper: Wu, Van Durme and Dredze, "Zero-shot Cross-lingual Transfer is Under-specified
 Optimization", RepL4NLP 2022, https://arxiv.org/abs/2207.05666.

@@ -1,4 +1,4 @@
-"""``python -m analysis RESULTS_DIR``: draw every figure and write the summary.
+"""``python -m analysis RESULTS_DIR``: draw every figure, judge the claims, write summary and report.
 
 Exit codes: 0 done; 2 the results cannot be analysed as asked (the message says what to pass);
 3 there is nothing to draw.
@@ -11,18 +11,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import report
+from analysis import page, provenance, report
 from analysis.figures import write_all
 from analysis.learned import OPTION
 from analysis.read import load
 from analysis.summary import summarise
 from analysis.tables import AnalysisError
+from analysis.verdicts import judge
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the analysis; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis", description="Figures and a summary of a sweep."
+        prog="python -m analysis", description="Figures, verdicts and a report of a sweep."
     )
     parser.add_argument("results", type=Path, help="the folder that the sweep stored into")
     parser.add_argument("--out", type=Path, help="where figures and summary go (default: RESULTS/figures)")
@@ -37,13 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     out: Path = arguments.out or arguments.results / "figures"
     try:
         results = load(arguments.results, arguments.sweep, learned_only=arguments.learned_only)
+        origin = provenance.origin(arguments.results, arguments.sweep)
     except AnalysisError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     out.mkdir(parents=True, exist_ok=True)
-    files, skipped = write_all(results, out)
-    print(report.write(summarise(results), [*results.notes, *skipped], results.controls, out))
-    print(f"{len(files)} figure files, summary.md and summary.csv in {out}")
+    written = write_all(results, out)
+    summary, judgements = summarise(results), judge(results)
+    notes = [*results.notes, *written.skipped]
+    page.write(results, summary, judgements, written.pictures, origin=origin, notes=notes, out=out)
+    print(report.write(summary, judgements, notes, results.controls, out))
+    print(
+        f"{len(written.files)} figure files, report.html, summary.md, summary.csv and verdicts.csv in {out}"
+    )
     return 0
 
 

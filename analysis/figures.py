@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 
 from analysis import geometry, lines, pairs, planes, style
+from analysis.pictures import Picture, picture
 from analysis.read import Results
 from analysis.style import Drawing, Skipped
 
@@ -19,15 +21,23 @@ FIGURES: dict[str, Callable[[Results], Iterator[Drawing | Skipped]]] = {
 }
 
 
-def write_all(results: Results, folder: Path) -> tuple[list[Path], list[str]]:
-    """Draw and save every figure; return the files and why figures were left out."""
-    files: list[Path] = []
-    skipped: list[str] = []
+class Written(NamedTuple):
+    """The files of all figures, the same figures for the report, and why others were left out."""
+
+    files: list[Path]
+    pictures: list[Picture]
+    skipped: list[str]
+
+
+def write_all(results: Results, folder: Path) -> Written:
+    """Draw and save every figure."""
+    written = Written([], [], [])
     with matplotlib.rc_context(style.RC):
         for draw in FIGURES.values():
             for outcome in draw(results):
                 if isinstance(outcome, Skipped):
-                    skipped.append(outcome.reason)
+                    written.skipped.append(outcome.reason)
                 else:
-                    files += style.save(outcome, folder)
-    return files, skipped
+                    written.files.extend(style.save(outcome, folder))
+                    written.pictures.append(picture(outcome, len(written.pictures) + 1))
+    return written

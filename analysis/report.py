@@ -1,4 +1,4 @@
-"""Writes the summary: ``summary.csv`` for programs, ``summary.md`` for people.
+"""Writes the summary: ``summary.csv`` and ``verdicts.csv`` for programs, ``summary.md`` for people.
 
 The CSV holds fractions in [0, 1], the Markdown percent. A dash stands for what was not measured.
 """
@@ -11,43 +11,53 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import names
+from analysis import names, verdict_words
 from analysis.findings import findings
+from analysis.texts import Table, markdown_rows
+from analysis.verdicts import Judgement
 
 MODELS = {"source_only": "source-only", "bilingual": "bilingual", "target_only": "target-only"}
 
 
-def write(table: pd.DataFrame, notes: Sequence[str], controls: Collection[str], folder: Path) -> str:
-    """Write both files and return the Markdown."""
+def write(
+    table: pd.DataFrame,
+    judgements: Sequence[Judgement],
+    notes: Sequence[str],
+    controls: Collection[str],
+    folder: Path,
+) -> str:
+    """Write the files and return the Markdown."""
     table.to_csv(folder / "summary.csv", index=False, float_format="%.6f")
-    text = markdown(table, notes, controls)
+    verdict_words.frame(judgements).to_csv(folder / "verdicts.csv", index=False, float_format="%.6f")
+    text = markdown(table, judgements, notes, controls)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     return text
 
 
-def markdown(table: pd.DataFrame, notes: Sequence[str], controls: Collection[str]) -> str:
-    """Return sentences first, then the numbers, then what is missing."""
+def markdown(
+    table: pd.DataFrame, judgements: Sequence[Judgement], notes: Sequence[str], controls: Collection[str]
+) -> str:
+    """Return sentences first, then the verdicts, then the numbers, then what is missing."""
     parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table, controls))]
-    if not table.empty:
-        parts += ["", "## Scores of the three models (percent, mean ± sd over seeds)", "", *_scores(table)]
-        parts += ["", "## From the source-only to the bilingual model", "", *_lines(table)]
+    if judgements:
+        parts += ["", "## The paper's claims (rules: docs/verdicts.md)", ""]
+        parts += [*_bullets(verdict_words.headlines(judgements)), ""]
+        parts += [*markdown_rows(verdict_words.table(judgements)), ""]
+        parts += _bullets(verdict_words.notes(judgements, controls))
+    for one in tables(table):
+        parts += ["", f"## {one.title}", "", *markdown_rows(one)]
     if notes:
         parts += ["", "## Which results, and what is missing", "", *_bullets(notes)]
     return "\n".join(parts) + "\n"
 
 
+def tables(table: pd.DataFrame) -> list[Table]:
+    """Return the scores of the three models and what lies between them; nothing for no rows."""
+    return [] if table.empty else [_scores(table), _lines(table)]
+
+
 def _bullets(sentences: Sequence[str]) -> list[str]:
     return [f"- {sentence}" for sentence in sentences]
-
-
-def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a Markdown table whose columns line up in plain text too."""
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
-    text = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in (header, *rows)
-    ]
-    return [text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]]
 
 
 def _number(value: Any, form: str, scale: float = 1.0) -> str:
@@ -64,17 +74,17 @@ def _start(row: Any) -> list[str]:
     return [row.task, row.encoder, names.pair(row.source, row.target)]
 
 
-def _scores(table: pd.DataFrame) -> list[str]:
+def _scores(table: pd.DataFrame) -> Table:
     columns = [(model, role) for role in ("source", "target") for model in MODELS]
     header = ["task", "encoder", "pair", "seeds", *(f"{MODELS[model]} on {role}" for model, role in columns)]
     rows = [
         [*_start(row), str(row.seeds), *(_spread(row, f"{model}_on_{role}") for model, role in columns)]
         for row in table.itertuples()
     ]
-    return _rows(header, rows)
+    return Table("Scores of the three models (percent, mean ± sd over seeds)", header, rows)
 
 
-def _lines(table: pd.DataFrame) -> list[str]:
+def _lines(table: pd.DataFrame) -> Table:
     header = [
         "task",
         "encoder",
@@ -98,4 +108,4 @@ def _lines(table: pd.DataFrame) -> list[str]:
         ]
         for row in table.itertuples()
     ]
-    return _rows(header, rows)
+    return Table("From the source-only to the bilingual model", header, rows)

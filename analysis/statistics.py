@@ -68,6 +68,18 @@ def largest_drop(scores: Array) -> float:
     return float(scores[0] - scores.min())
 
 
+def largest_setback(scores: Array) -> float:
+    """Return how far a curve falls at most below the highest value that it had reached before."""
+    return float((np.maximum.accumulate(scores) - scores).max())
+
+
+def stretches(alphas: Array) -> Array:
+    """Return the stretch of alpha that each point stands for (trapezoid rule)."""
+    gaps = np.diff(alphas)
+    weights: Array = (np.append(gaps, 0.0) + np.append(0.0, gaps)) / 2
+    return weights
+
+
 def straightness(alphas: Array, scores: Array) -> float:
     """Return R² of the straight line between the two ends of a curve: 1 is a straight line.
 
@@ -76,8 +88,7 @@ def straightness(alphas: Array, scores: Array) -> float:
     flatter every curve. NaN for a curve that is constant; below 0 when the curve's mean is a
     better guess than the line.
     """
-    gaps = np.diff(alphas)
-    weights = (np.append(gaps, 0.0) + np.append(0.0, gaps)) / 2
+    weights = stretches(alphas)
     line = scores[0] + (scores[-1] - scores[0]) * (alphas - alphas[0]) / (alphas[-1] - alphas[0])
     centre = np.average(scores, weights=weights)
     total = float(weights @ (scores - centre) ** 2)

@@ -8,6 +8,7 @@ happens to measure. Files carry no dates, so the same results give the same byte
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ RC: dict[RcKeyType, Any] = {
     "ytick.color": INK,
     "legend.frameon": False,
     "pdf.fonttype": 42,
+    "svg.hashsalt": "xltray",
 }
 
 
@@ -119,3 +121,12 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
     drawing.figure.savefig(png, dpi=DPI, metadata={"Software": None})
     drawing.figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
     return [png, pdf]
+
+
+def svg(drawing: Drawing) -> str:
+    """Return a drawing as SVG, text as outlines, without dates or versions."""
+    buffer = io.StringIO()
+    drawing.figure.savefig(
+        buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    return buffer.getvalue()

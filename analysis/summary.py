@@ -36,7 +36,7 @@ MEASURES = [*SCORES, "source_drop", "target_rise", "target_linearity", "target_p
 def summarise(results: Results) -> pd.DataFrame:
     """Return the table described above, sorted by task, encoder and pair."""
     rows = results.surfaces[results.surfaces["scope"] == "all"]
-    cells = _per_cell(rows, results.geometry)
+    cells = per_cell(rows, results.geometry)
     groups = cells.groupby(KEY, observed=True)
     table = pd.DataFrame({"seeds": groups["seed"].nunique()})
     for name in MEASURES:
@@ -57,7 +57,7 @@ def summarise(results: Results) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _per_cell(rows: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
+def per_cell(rows: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell with every measure, NaN where the points for it are missing."""
     cells = rows[["cell", *KEY, "seed"]].drop_duplicates().set_index("cell")
     for role in ROLES:
@@ -65,11 +65,10 @@ def _per_cell(rows: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
             at = rows[(rows["corner"] == model) & (rows["eval_role"] == role)].set_index("cell")["value"]
             cells[f"{model.replace('-', '_')}_on_{role}"] = at.astype(float).reindex(cells.index)
     cells["target_rise"] = cells["bilingual_on_target"] - cells["source_only_on_target"]
-    curves = _between(rows)
-    cells["source_drop"] = _measure(curves, "source", lambda alphas, scores: largest_drop(scores)).reindex(
-        cells.index
-    )
-    cells["target_linearity"] = _measure(curves, "target", straightness).reindex(cells.index)
+    curves = between(rows)
+    drops = measure_curves(curves, "source", lambda alphas, scores: largest_drop(scores))
+    cells["source_drop"] = drops.reindex(cells.index)
+    cells["target_linearity"] = measure_curves(curves, "target", straightness).reindex(cells.index)
     plane = rows[rows["on_plane"].astype(bool) & (rows["eval_role"] == "target")]
     cells["target_plane"] = plane.groupby("cell")["relative"].mean().reindex(cells.index)
     whole = geometry[geometry["part"] == "all"].set_index("cell")
@@ -78,13 +77,15 @@ def _per_cell(rows: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
     return cells.reset_index()
 
 
-def _between(rows: pd.DataFrame) -> pd.DataFrame:
+def between(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points of Eq. 1 from the source-only (alpha 0) to the bilingual model (alpha 1)."""
     on_line = rows[rows["on_src_line"].astype(bool)]
     return on_line[on_line["alpha"].astype(float).between(0.0, 1.0)]
 
 
-def _measure(curves: pd.DataFrame, role: str, measure: Callable[[Array, Array], float]) -> pd.Series[float]:
+def measure_curves(
+    curves: pd.DataFrame, role: str, measure: Callable[[Array, Array], float]
+) -> pd.Series[float]:
     """Apply a measure to each cell's curve; a cell without both ends or with nothing between has none."""
     measured: dict[str, float] = {}
     for cell, curve in curves[curves["eval_role"] == role].groupby("cell"):

@@ -580,7 +580,12 @@ def test_the_command_writes_everything_and_says_what_it_found(
     names = {"lines-en", "pair-en-de", "pair-en-zh", "geometry"}
     names |= {f"plane-{task}-en-{target}" for task in ("pos", "parsing") for target in ("de", "zh")}
     expected = {f"{name}.{ending}" for name in names for ending in ("png", "pdf")}
-    assert {path.name for path in out.iterdir()} == expected | {"summary.md", "summary.csv"}
+    assert {path.name for path in out.iterdir()} == expected | {
+        "summary.md",
+        "summary.csv",
+        "verdicts.csv",
+        "report.html",
+    }
     assert all(path.stat().st_size > 10_000 for path in out.glob("*.png"))
     text = (out / "summary.md").read_text(encoding="utf-8")
     assert text in capsys.readouterr().out
@@ -601,7 +606,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
             command, check=True, env=environment, cwd=Path(__file__).parents[1], capture_output=True
         )
         written.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
-    assert len(written[0]) == 14
+    assert len(written[0]) == 16
     assert written[0] == written[1]
     assert not any(b"CreationDate" in data for data in written[0].values())
 
