@@ -19,6 +19,7 @@ from benchmarks.peers import BATCH, METRIC, Scores, interpolated
 from benchmarks.python_counts import label_counts_of_arrays, span_counts
 from xltray.finetune import epoch_batches
 from xltray.grid import Point
+from xltray.nn.flat import FlatModel
 from xltray.nn.optimisation import adamw, warmup_then_linear
 from xltray.tasks.base import Counts, EncodedSplit
 from xltray.tasks.registry import get_task
@@ -131,6 +132,7 @@ class OurTraining:
     def __init__(self, task: str, size: Size, split: EncodedSplit, device: str) -> None:
         self.task, self.split, self.device = get_task(task), split, device
         self.model = untrained(task, size, device)
+        self.flat = FlatModel(self.model)
         self.initial = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.accelerator = Accelerator(cpu=device == "cpu")
 
@@ -140,14 +142,14 @@ class OurTraining:
         self.model.train()
         generator = torch.Generator().manual_seed(0)
         batches = epoch_batches({"en": self.split}, BATCH, generator)
-        optimizer: Any = adamw(self.model.parameters(), learning_rate=LEARNING_RATE)
+        optimizer: Any = adamw([self.flat.as_one_parameter()], learning_rate=LEARNING_RATE)
         scheduler = warmup_then_linear(optimizer, steps=len(batches), warmup=WARMUP)
         optimizer = self.accelerator.prepare(optimizer)
         for sequences in batches:
             batch = self.task.collate(sequences, self.device, training=True)
             with self.accelerator.autocast():
                 loss = self.task.loss(self.model, batch)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=False)
             self.accelerator.backward(loss.total / max(1, loss.decisions))
             optimizer.step()
             scheduler.step()

@@ -66,6 +66,28 @@ def point(a_src: object, a_tgt: object) -> Point:
     return Point(Fraction(str(a_src)), Fraction(str(a_tgt)))
 
 
+# --- training ---
+
+
+def test_one_parameter_trains_as_all_of_them_do() -> None:
+    ids, gold = torch.tensor([0, 2, 2]), torch.tensor([1, 0, 1])
+    plain, whole = model(), FlatModel(model())
+    one = whole.as_one_parameter()
+    optimizers = [torch.optim.AdamW(plain.parameters(), lr=0.1), torch.optim.AdamW([one], lr=0.1)]
+    gradient_P = one.grad
+    for _ in range(3):
+        for trained, optimizer in zip((plain, whole.model), optimizers, strict=True):
+            optimizer.zero_grad(set_to_none=False)
+            nn.functional.cross_entropy(trained(ids), gold).backward()
+            optimizer.step()
+    assert one.grad is gradient_P
+    expected = dict(plain.named_parameters())
+    for name, parameter in whole.model.named_parameters():
+        assert not torch.equal(parameter, dict(model().named_parameters())[name])
+        assert torch.equal(parameter, expected[name]), name
+    assert bits(whole.flat_P) == bits(one)
+
+
 # --- points of the plane ---
 
 coordinates = st.builds(Fraction, st.integers(-80, 80), st.integers(1, 40))

@@ -84,6 +84,20 @@ class FlatModel:
         with torch.no_grad():
             self.flat_P.copy_(flat_P)
 
+    def as_one_parameter(self) -> nn.Parameter:
+        """Return all weights as one parameter, to train: an optimiser updates it in one go.
+
+        Its gradient is one buffer, of which the gradients of the model's parameters become views. They
+        must stay so: empty it with ``zero_grad(set_to_none=False)``. A parameter that no loss reaches has a
+        gradient of zeros, not None.
+        """
+        whole = nn.Parameter(self.flat_P)
+        whole.grad = torch.zeros_like(self.flat_P)
+        parameters = dict(self.model.named_parameters())
+        for name, place in self.layout.slices():
+            parameters[name].grad = whole.grad[place].view(self.layout.shapes[name])
+        return whole
+
     def save(self, path: Path) -> None:
         """Write parameters and persistent buffers by name."""
         shapes = self.layout.shapes
