@@ -26,8 +26,8 @@ class Told(nn.Module):
         label_V = torch.tensor([label_of_id.get(id_, 0) for id_ in range(VOCABULARY)])
         self.logits_VC = nn.Parameter(10.0 * F.one_hot(label_V, labels).float())
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        return self.logits_VC[batch.ids_T]
+    def forward(self, batch: PackedBatch, place_M: Tensor) -> Tensor:
+        return self.logits_VC[batch.ids_T[place_M]]
 
 
 def score(task: Task, model: Any, split: EncodedSplit) -> Evaluation:
