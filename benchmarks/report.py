@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.rows import Row
+from xltray.nn.device import device_name
 
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "numba", "xltray")
 
@@ -31,7 +30,7 @@ def machine(device: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "device": device_name(device),
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
@@ -20,12 +19,12 @@ from benchmarks.python_counts import label_counts_of_arrays, span_counts
 from xltray.finetune import epoch_batches
 from xltray.grid import Point
 from xltray.nn.flat import FlatModel
-from xltray.nn.optimisation import adamw, warmup_then_linear
+from xltray.spec import FinetuneSpec
 from xltray.tasks.base import Counts, EncodedSplit
 from xltray.tasks.registry import get_task
+from xltray.training import Training
 
-LEARNING_RATE = 2e-5
-WARMUP = 0.1
+RECIPE = FinetuneSpec()
 
 
 def _trainer(model: PaddedModel, folder: Path, device: str, **keywords: Any) -> Any:
@@ -34,10 +33,10 @@ def _trainer(model: PaddedModel, folder: Path, device: str, **keywords: Any) -> 
         per_device_eval_batch_size=BATCH,
         per_device_train_batch_size=BATCH,
         num_train_epochs=1,
-        learning_rate=LEARNING_RATE,
+        learning_rate=RECIPE.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=WARMUP,
-        adam_beta2=0.99,
+        warmup_steps=RECIPE.warmup,
+        adam_beta2=RECIPE.betas[1],
         use_cpu=device == "cpu",
         remove_unused_columns=False,
         label_names=["head", "relation", "scored"] if model.task == "parsing" else ["labels"],
@@ -133,30 +132,20 @@ class OurTraining:
         self.task, self.split, self.device = get_task(task), split, device
         self.model = untrained(task, size, device)
         self.flat = FlatModel(self.model)
-        self.initial = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        self.accelerator = Accelerator(cpu=device == "cpu")
+        self.initial_P = self.flat.flat_P.clone()
 
     def train(self) -> None:
         """Train."""
-        self.model.load_state_dict(self.initial)
+        self.flat.assign(self.initial_P)
         self.model.train()
-        generator = torch.Generator().manual_seed(0)
-        batches = epoch_batches({"en": self.split}, BATCH, generator)
-        optimizer: Any = adamw([self.flat.as_one_parameter()], learning_rate=LEARNING_RATE)
-        scheduler = warmup_then_linear(optimizer, steps=len(batches), warmup=WARMUP)
-        optimizer = self.accelerator.prepare(optimizer)
+        batches = epoch_batches({"en": self.split}, BATCH, torch.Generator().manual_seed(0))
+        training = Training(self.task, self.flat, RECIPE, device=self.device, steps=len(batches))
         for sequences in batches:
-            batch = self.task.collate(sequences, self.device, training=True)
-            with self.accelerator.autocast():
-                loss = self.task.loss(self.model, batch)
-            optimizer.zero_grad(set_to_none=False)
-            self.accelerator.backward(loss.total / max(1, loss.decisions))
-            optimizer.step()
-            scheduler.step()
+            training.step(sequences)
 
     def first_loss(self, sequences: Sequence[Any]) -> float:
         """Return the loss of a batch before training, without dropout."""
-        self.model.load_state_dict(self.initial)
+        self.flat.assign(self.initial_P)
         self.model.eval()
         with torch.no_grad():
             loss = self.task.loss(self.model, self.task.collate(sequences, self.device, training=True))

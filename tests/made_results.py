@@ -163,3 +163,16 @@ def write_plan(
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {} if controls is None else {"controls": list(controls)}
     path.write_text(json.dumps({"surfaces": list(cells), **said}), encoding="utf-8")
+
+
+TRUTH = Truth(source=0.9, bilingual=0.88, zero_shot=0.5, noise_source=0.01, noise_target=0.03)
+
+
+def store_of_two_encoders(folder: Path, truth: Truth = TRUTH, **options: object) -> Path:
+    """Two encoders, two tasks, two pairs from English, three seeds."""
+    for encoder in ("mbert", "xlmr"):
+        for task in ("pos", "parsing"):
+            for target in ("de", "zh"):
+                for seed in range(3):
+                    write_cell(folder, Cell(encoder, task, "en", target, seed), truth, **options)
+    return folder

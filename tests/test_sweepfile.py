@@ -235,8 +235,9 @@ def test_full_is_the_papers_sweep() -> None:
     assert all(len(encoder.revision) == 40 for encoder in spec.encoders.values())
 
 
-def test_ud_small_has_a_random_control() -> None:
-    encoders = load_sweep(ROOT / "sweeps" / "ud-small.yaml").encoders
+@pytest.mark.parametrize("name", ["ud-small", "toy"])
+def test_sweeps_with_conclusions_have_a_random_control(name: str) -> None:
+    encoders = load_sweep(ROOT / "sweeps" / f"{name}.yaml").encoders
     small, random = encoders["small"].pretrain, encoders["random"].pretrain
     assert small is not None
     assert small.steps > 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from xltray.context import JobContext, Progress
@@ -34,11 +32,11 @@ from xltray.learned import judge
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
-from xltray.nn.optimisation import adamw, warmup_then_linear
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.store import WEIGHTS
-from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation, Loss, Task
+from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
+from xltray.training import Training
 
 # Progress is told that often, besides after every validation.
 PROGRESS_STEPS = 50
@@ -122,26 +120,12 @@ class _Run:
         epoch_steps = len(epoch_batches(trains, recipe.batch_size, torch.Generator()))
         total = epoch_steps * recipe.epochs
         validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
-        # A process runs many jobs, but accelerate keeps the settings of the first one for good.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = Accelerator(cpu=self.context.device == "cpu", mixed_precision=recipe.mixed_precision)
-        optimizer = adamw(
-            # One stretch to update: a parameter at a time costs a small encoder a twentieth of its step.
-            [self.flat.as_one_parameter()],
-            learning_rate=recipe.learning_rate,
-            betas=recipe.betas,
-            epsilon=recipe.epsilon,
-            weight_decay=recipe.weight_decay,
-        )
-        scheduler = warmup_then_linear(optimizer, steps=total, warmup=recipe.warmup)
-        # Not the model: it would then be validated in mixed precision too, unlike at a surface's corner.
-        optimizer = accelerator.prepare(optimizer)
+        training = Training(self.task, self.flat, recipe, device=self.context.device, steps=total)
         self.model.train()
         for epoch in range(recipe.epochs):
             losses: list[Tensor] = []
             for step, sequences in enumerate(epoch_batches(trains, recipe.batch_size, generator), 1):
-                losses.append(self._step(accelerator, optimizer, sequences))
-                scheduler.step()
+                losses.append(training.step(sequences))
                 self.steps += 1
                 if step in validate_after:
                     self._validate(epoch + step / epoch_steps, float(torch.stack(losses).mean()))
@@ -150,18 +134,6 @@ class _Run:
                     yield Progress(self.steps, total, "steps")
                 if self.since_gain >= recipe.patience:
                     return
-
-    def _step(self, accelerator: Accelerator, optimizer: Any, sequences: Sequence[Encoded]) -> Tensor:
-        batch = self.task.collate(sequences, self.context.device, training=True)
-        with accelerator.autocast():
-            loss: Loss = self.task.loss(self.model, batch)
-            mean = loss.total / max(1, loss.decisions)
-        optimizer.zero_grad(set_to_none=False)
-        accelerator.backward(mean)
-        if self.job.recipe.clip_norm is not None:
-            accelerator.clip_grad_norm_(self.model.parameters(), self.job.recipe.clip_norm)
-        optimizer.step()
-        return mean.detach()
 
     def _validate(self, epoch: float, train_loss: float) -> None:
         evaluations = {language: dev.score(self.model) for language, dev in self.devs.items()}
