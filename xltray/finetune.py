@@ -122,16 +122,21 @@ class _Run:
         validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
         training = Training(self.task, self.flat, recipe, device=self.context.device, steps=total)
         self.model.train()
+        yield Progress(0, total, "steps")
         for epoch in range(recipe.epochs):
             losses: list[Tensor] = []
             for step, sequences in enumerate(epoch_batches(trains, recipe.batch_size, generator), 1):
                 losses.append(training.step(sequences))
                 self.steps += 1
+                scores = None
                 if step in validate_after:
-                    self._validate(epoch + step / epoch_steps, float(torch.stack(losses).mean()))
+                    train_loss = float(torch.stack(losses).mean())
+                    begin = time.monotonic()
+                    self._validate(epoch + step / epoch_steps, train_loss)
                     losses.clear()
-                if step in validate_after or self.steps % PROGRESS_STEPS == 0:
-                    yield Progress(self.steps, total, "steps")
+                    scores = {**self._latest(), "validation_seconds": time.monotonic() - begin}
+                if scores or self.steps % PROGRESS_STEPS == 0:
+                    yield Progress(self.steps, total, "steps", scores)
                 if self.since_gain >= recipe.patience:
                     return
 
@@ -169,6 +174,12 @@ class _Run:
                         "loss": evaluation.loss,
                     }
                 )
+
+    def _latest(self) -> dict[str, float]:
+        """Return the training loss and the dev scores of the last validation, by name."""
+        rows = [row for row in self.rows if row["step"] == self.steps]
+        scores = {f"{row['metric']}/{row['language']}": row["value"] for row in rows}
+        return {"train_loss": rows[0]["train_loss"], **scores}
 
     def publish(self, seconds: float) -> None:
         """Write the kept model, the job, the history and, last, DONE.json."""

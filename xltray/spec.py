@@ -197,6 +197,9 @@ class RuntimeSpec(Spec):
     servers_per_surface: PositiveInt = Field(1, description="EndpointServers that share a surface's points")
     points_per_chunk: PositiveInt = Field(16, description="points handed to a server at a time")
     retries: NonNegativeInt = Field(1, description="how often a failed job is tried again")
+    callbacks: Annotated[Items[Literal["tensorboard", "mlflow", "wandb"]], Distinct] = Field(
+        (), description="trackers that jobs are logged to, by Tune's callbacks; their packages must be here"
+    )
 
 
 def _targets(pairs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -9,11 +9,14 @@ results are complete. Needs neither Ray nor the data. Overrides say which sweep 
     failed       failed in the last run that came to an end
     missing      still to do
     not needed   not in the store, but whatever would read it is done
+
+``--json`` prints all of it as one JSON object, with the state of each job.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m xltray.status", description=__doc__.split("\n\n")[0])
     parser.add_argument("sweep", type=Path, help="the sweep file")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--json", action="store_true", help="one JSON object, for machines")
     options = parser.parse_intermixed_args(arguments)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
@@ -54,10 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except XltrayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    console.print(_table(sweep.name, jobs, states))
-    for id_, message in failures.items():
-        if states.get(id_) == "failed":
-            console.print(f"failed  {id_}: {summary(str(message))}")
+    failed = {id_: str(message) for id_, message in failures.items() if states.get(id_) == "failed"}
+    if options.json:
+        whole = {"sweep": sweep.name, "storage": sweep.storage, "counts": _counts(jobs, states)}
+        print(
+            json.dumps(
+                {**whole, "jobs": states, "failed": failed, "unlearned": unlearned, "changed": changed}
+            )
+        )
+        return 0
+    console.print(_table(sweep.name, _counts(jobs, states)))
+    for id_, message in failed.items():
+        console.print(f"failed  {id_}: {summary(message)}")
     for line in describe(unlearned):
         console.print(line)
     if changed:
@@ -100,15 +112,19 @@ def _failures(sweep: SweepSpec, store: Store) -> Mapping[str, Any]:
     return failures
 
 
-def _table(name: str, jobs: Iterable[Job], states: Mapping[str, str]) -> Table:
+def _counts(jobs: Iterable[Job], states: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return how many jobs of each kind are in each state."""
+    own = {kind: [states[job.id] for job in jobs if job.kind == kind] for kind in KINDS}
+    return {kind: {state: found.count(state) for state in STATES} for kind, found in own.items() if found}
+
+
+def _table(name: str, counts: Mapping[str, Mapping[str, int]]) -> Table:
     table = Table(title=f"Sweep {name}", title_justify="left")
     table.add_column("jobs")
     for state in STATES:
         table.add_column(state, justify="right")
-    for kind in KINDS:
-        own = [states[job.id] for job in jobs if job.kind == kind]
-        if own:
-            table.add_row(kind, *(str(own.count(state)) for state in STATES))
+    for kind, numbers in counts.items():
+        table.add_row(kind, *map(str, numbers.values()))
     return table
 
 

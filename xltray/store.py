@@ -52,6 +52,9 @@ _FOLDERLESS = frozenset({"s3", "gcs", "abfs"})
 class Store:
     """A folder tree on any file system, with atomic writes."""
 
+    written = 0
+    """Bytes that were written through this object."""
+
     def __init__(self, uri: str) -> None:
         """Open a local path (relative ones become absolute) or a URI.
 
@@ -139,6 +142,7 @@ class Store:
                 file.write(data)
 
         self._commit(path, write)
+        self.written += len(data)
 
     def read_json(self, path: str) -> Any:
         """Return what a JSON file holds."""
@@ -219,8 +223,10 @@ class Store:
         files = {}
         for name in (name for name in names if name != DONE):
             source = local / name
-            files[name] = {"size": source.stat().st_size, "sha256": file_fingerprint(source)}
+            size = source.stat().st_size
+            files[name] = {"size": size, "sha256": file_fingerprint(source)}
             self._commit(f"{path}/{name}", partial(self._copy_in, source))
+            self.written += size
         if not files:
             raise StoreError(f"cannot publish {path} in {self._shown}: found no files in {local}")
         self.write_json(f"{path}/{DONE}", {**done, "files": files})

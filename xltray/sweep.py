@@ -1,6 +1,7 @@
 """``python -m xltray.sweep SWEEP.yaml [key=value ...]``: run a sweep, or what is missing of it.
 
     --dry-run              say what would run, and what it needs; no Ray, no network, no data needed
+    --json                 events as JSON on standard output, one a line; what people read on standard error
     --write-predictions    then write the predictions of all finished cells, as xltray.predict does:
                            in this process, on this machine's device, not on the cluster
 
@@ -24,6 +25,7 @@ from rich.console import Console
 
 from xltray.errors import INTERRUPTED, XltrayError, summary
 from xltray.estimate import estimate
+from xltray.events import Emit, JsonLines, silent
 from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.jobs import Job
 from xltray.learned import describe, find_unlearned, write_unlearned
@@ -33,6 +35,7 @@ from xltray.spec import SweepSpec
 from xltray.started import write_plan
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
+from xltray.trackers import check_trackers
 
 if TYPE_CHECKING:
     from xltray.cluster.run import RunOutcome
@@ -53,23 +56,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="then write predictions, in this process: not on the cluster",
     )
+    parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
     options = parser.parse_intermixed_args(arguments)
+    if options.json and options.dry_run:
+        parser.error("--json tells of a run; found it with --dry-run, which runs nothing. Leave one out.")
     # Square brackets in a path are no markup.
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, stderr=options.json)
+    emit = JsonLines(sys.stdout) if options.json else silent
     try:
-        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
+        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names, check_trackers])
         if options.dry_run:
             return _dry_run(sweep, console)
         also = ["--write-predictions"] if options.write_predictions else []
-        code = _run(sweep, console, command=_command(options.sweep, [*options.overrides, *also]))
+        code = _run(sweep, console, emit, command=_command(options.sweep, [*options.overrides, *also]))
         if options.write_predictions and code != INTERRUPTED:
             predict_sweep(sweep, console)
         return code
     except XltrayError as error:
         print(error, file=sys.stderr)
+        emit("error", exit_code=error.exit_code, message=str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print("Interrupted. The same command goes on.", file=sys.stderr)
+        emit("error", exit_code=INTERRUPTED, message="interrupted")
         return INTERRUPTED
 
 
@@ -111,7 +120,7 @@ def _dry_run(sweep: SweepSpec, console: Console) -> int:
     return 0
 
 
-def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
+def _run(sweep: SweepSpec, console: Console, emit: Emit, *, command: str) -> int:
     inputs = FileInputs(sweep.data)
     plan = make_plan(sweep, inputs)
     if inputs.missing:
@@ -121,11 +130,13 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     store = Store(sweep.storage)
     store.check_writable()
     needed = plan.needed(store.done_ids(plan.jobs.values()))
+    emit("start", sweep=sweep.name, storage=sweep.storage, jobs=Counter(job.kind for job in needed.values()))
     if not needed:
         write_plan(plan, store)
         surfaces = sum(1 for _ in plan.of_kind("surface"))
         console.print(f"Nothing to do: all {surfaces} surfaces of {sweep.name} are in {sweep.storage}.")
-        _report_unlearned(plan, store, console)
+        _report_unlearned(plan, store, console, emit)
+        emit("end", exit_code=0, done=0, left=0, failed={}, skipped={}, interrupted=False, lost="")
         return 0
     _print_left(plan, needed, console)
     console.print("Reading the data ...")
@@ -135,8 +146,19 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     # Ray takes seconds to import; what needs none of it should not wait for it.
     from xltray.cluster.run import run_plan
 
-    outcome = run_plan(plan, needed, store, console=console)
-    return _report(plan, store, needed, outcome, console, command)
+    outcome = run_plan(plan, needed, store, console=console, emit=emit)
+    code = _report(plan, store, needed, outcome, console, emit, command)
+    emit(
+        "end",
+        exit_code=code,
+        done=len(outcome.done),
+        left=len(needed) - len(outcome.done),
+        failed=dict(outcome.failed),
+        skipped=dict(outcome.skipped),
+        interrupted=outcome.interrupted,
+        lost=outcome.lost,
+    )
+    return code
 
 
 def _print_notes(inputs: FileInputs, console: Console) -> None:
@@ -161,6 +183,7 @@ def _report(
     needed: Mapping[str, Job],
     outcome: RunOutcome,
     console: Console,
+    emit: Emit,
     command: str,
 ) -> int:
     sweep = plan.sweep
@@ -170,10 +193,10 @@ def _report(
     if not left:
         console.print(f"Done: {len(outcome.done)} jobs. Results in {sweep.storage}; figures:")
         console.print(f"  {_analysis(sweep)}")
-        _report_unlearned(plan, store, console)
+        _report_unlearned(plan, store, console, emit)
         return 0
     # Before the rest, which ends with the command that goes on.
-    _report_unlearned(plan, store, console)
+    _report_unlearned(plan, store, console, emit)
     for id_, message in outcome.failed.items():
         console.print(f"failed   {id_}: {summary(message)}")
     for id_, cause in outcome.skipped.items():
@@ -188,12 +211,13 @@ def _report(
     return INTERRUPTED if outcome.interrupted else 1
 
 
-def _report_unlearned(plan: Plan, store: Store, console: Console) -> None:
+def _report_unlearned(plan: Plan, store: Store, console: Console, emit: Emit) -> None:
     """Name all endpoints of the plan that did not learn, whichever run made them."""
     found = find_unlearned(plan, store)
     write_unlearned(plan, store, found)
     if not found:
         return
+    emit("unlearned", endpoints=sorted(found))
     one = len(found) == 1
     console.print(
         f"{len(found)} {_plural('endpoint', len(found))} did not learn; cells with {'it' if one else 'them'} "

@@ -8,7 +8,11 @@
     server.py       EndpointServer actors, and the pool that hands points to them
     jobrunners.py   which function runs which kind of job; imported by workers only
     callback.py     Tune's events as calls of the progress display; what a job failed of
-    progress.py     the display in a terminal, plain lines elsewhere; no Ray
+    progress.py     the display in a terminal, plain lines elsewhere, events for machines; no Ray
+    running.py      a job under way: how far it is, and its pace; no Ray
+    forecast.py     how long the rest of a run takes; no Ray
+    metrics.py      what Ray exports for Prometheus
+    trackers.py     TensorBoard, MLflow, Weights & Biases by Tune's own loggers
     capacity.py     what a job needs and whether a node is large enough
     sharing.py      does every machine see the store and the data
     interrupt.py    Ctrl-C and SIGTERM end a run in good order

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import Callback
 
 from xltray.cluster.jobgraph import JobGraph, State
+from xltray.cluster.metrics import RunMetrics
 from xltray.cluster.progress import Board
+from xltray.jobs import Job
 
 TRACEBACK_LINES = 8
+METRICS_SECONDS = 5.0
 
 
 class ProgressCallback(Callback):
@@ -22,11 +26,25 @@ class ProgressCallback(Callback):
     Tune tells the searcher first, so the graph already knows how a job ended.
     """
 
-    def __init__(self, graph: JobGraph, board: Board, watch: Callable[[], None]) -> None:
-        """Follow the jobs of ``graph`` on ``board``; ``watch`` raises when Ray is lost."""
+    def __init__(
+        self,
+        graph: JobGraph,
+        jobs: Mapping[str, Job],
+        board: Board,
+        watch: Callable[[], None],
+        devices: Callable[[], int],
+    ) -> None:
+        """Follow the ``jobs`` of ``graph`` on ``board``.
+
+        ``watch`` raises when Ray is lost; ``devices`` tells how many there are.
+        """
         self._graph = graph
+        self._jobs = jobs
         self._board = board
         self._watch = watch
+        self._devices = devices
+        self._metrics = RunMetrics()
+        self._measured = float("-inf")
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job begins, or begins again."""
@@ -42,10 +60,12 @@ class ProgressCallback(Callback):
             result["progress_total"],
             result["unit"],
             first=result["progress_first"],
+            validation_seconds=result["scores"].get("validation_seconds"),
         )
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job failed and Tune is going to run it again."""
+        self._metrics.failed(self._jobs[trial.config["id"]])
         self._board.retry(trial.config["id"], failure_message(trial))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -62,12 +82,22 @@ class ProgressCallback(Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called some ten times a second."""
         self._watch()
+        now = time.monotonic()
+        if now - self._measured >= METRICS_SECONDS:
+            self._measured = now
+            self._board.devices = self._devices()
+            self._metrics.update(self._jobs, self._graph.states, self._board.devices)
         self._board.tick()
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """The last job has ended."""
+        self._metrics.update(self._jobs, self._graph.states, self._board.devices)
 
     def _settle(self, id_: str) -> None:
         if self._graph.states[id_] is State.DONE:
             self._board.complete(id_)
         else:
+            self._metrics.failed(self._jobs[id_])
             skipped = [other for other, cause in self._graph.skipped.items() if cause == id_]
             self._board.fail(id_, self._graph.failed[id_], skipped)
 
