@@ -91,7 +91,9 @@ def fake_finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
         time.sleep(0.3 if job.task == "slow" else 0)
     if job.task == "broken" or (job.task == "flaky" and not before):
         raise ValueError(f"loss of {job.languages} is not finite")
-    if job.task == "killed" and not before:
+    if job.task == "unlucky" and before == 1:
+        raise ValueError("it diverged")
+    if job.task == "doomed" or (before < {"killed": 1, "unlucky": 3}.get(job.task, 0)):
         os.kill(os.getpid(), signal.SIGKILL)
     if job.task == "refused":
         raise CornerMismatchError("counts differ")
@@ -225,7 +227,14 @@ def jobs_of(*jobs: Job) -> dict[str, Job]:
 
 
 def run(store: Store, jobs: dict[str, Job], **runtime: Any) -> tuple[RunOutcome, str]:
-    options = {"dashboard": False, "points_per_chunk": 2, "retries": 0, "device": "cpu", **runtime}
+    usual = {
+        "dashboard": False,
+        "points_per_chunk": 2,
+        "retries": 0,
+        "retries_after_loss": 0,
+        "device": "cpu",
+    }
+    options = {**usual, **runtime}
     sweep = SweepSpec(
         name="test",
         tasks=("pos",),
@@ -314,21 +323,28 @@ def test_a_failed_job_skips_what_needs_it_and_the_rest_goes_on(store: Store) -> 
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_failed_jobs_are_tried_again_but_refusals_are_not(store: Store) -> None:
-    flaky, killed = finetune_job("flaky", "aa"), finetune_job("killed", "aa")
-    broken, refused = finetune_job("broken", "aa"), finetune_job("refused", "aa")
-    outcome, shown = run(store, jobs_of(flaky, killed, broken, refused), retries=1)
-    assert set(outcome.done) == {flaky.id, killed.id}
-    assert set(outcome.failed) == {broken.id, refused.id}
-    runs = {job.task: len(notes(store, job.id)) for job in (flaky, killed, broken, refused)}
-    assert runs == {"flaky": 2, "killed": 2, "broken": 2, "refused": 1}
-    assert f"finetune {killed.id} failed and is tried again: the job's process died" in shown
+    flaky, unlucky = finetune_job("flaky", "aa"), finetune_job("unlucky", "aa")
+    broken, doomed, refused = (finetune_job(task, "aa") for task in ("broken", "doomed", "refused"))
+    jobs = (flaky, unlucky, broken, doomed, refused)
+    outcome, shown = run(store, jobs_of(*jobs), retries=1, retries_after_loss=2)
+    assert set(outcome.done) == {flaky.id, unlucky.id}
+    assert set(outcome.failed) == {broken.id, doomed.id, refused.id}
+    runs = {job.task: len(notes(store, job.id)) for job in jobs}
+    # Lost, an error, lost again: neither kind of failure uses up the other's budget.
+    assert runs == {"flaky": 2, "unlucky": 4, "broken": 2, "doomed": 3, "refused": 1}
+    assert f"finetune {flaky.id} failed and is tried again: ValueError: loss of ('aa',) is not" in shown
+    assert f"finetune {unlucky.id} failed and is tried again: ValueError: it diverged (error 1 of 1)" in shown
+    lost = "the job's process died (out of memory, killed, or its machine was lost)"
+    assert f"finetune {doomed.id} failed and is tried again: {lost} (loss 2 of 2)" in shown
+    assert outcome.failed[doomed.id].startswith(lost)
+    assert outcome.failed[doomed.id].endswith("(tried 3 times)")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_servers_share_a_surface_and_die_with_their_trial(store: Store) -> None:
     job = cell("orphaned", "aa", "bb")
-    outcome, shown = run(store, jobs_of(job), retries=1, servers_per_surface=2)
+    outcome, shown = run(store, jobs_of(job), retries_after_loss=1, servers_per_surface=2)
     assert not outcome.failed
     assert f"surface {job.id} failed and is tried again" in shown
     [served] = notes(store, f"servers-{job.id}")

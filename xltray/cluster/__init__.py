@@ -4,6 +4,7 @@
     session.py      connects to Ray or starts one, quietly
     jobgraph.py     which job comes next and which can no longer run; no Ray
     searcher.py     the graph as a Tune search algorithm: a suggestion is a job
+    retries.py      how often a job is tried again after an error, after a lost machine; no Ray
     trial.py        a job as a Tune trial: resources, steps, reuse of processes
     server.py       EndpointServer actors, and the pool that hands points to them
     jobrunners.py   which function runs which kind of job; imported by workers only

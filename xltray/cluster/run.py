@@ -32,6 +32,7 @@ from xltray.cluster.jobgraph import JobGraph, State
 from xltray.cluster.jobrunners import REAL
 from xltray.cluster.metrics import tags_of
 from xltray.cluster.progress import Board
+from xltray.cluster.retries import Retries
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.session import (
     JOIN_SECONDS,
@@ -142,12 +143,13 @@ def _run_jobs(
     callback = ProgressCallback(
         graph,
         needed,
+        Retries(sweep.runtime.retries, sweep.runtime.retries_after_loss),
         board,
         watch,
         lambda: count_devices(sweep.runtime.threads, session.device, watch.nodes),
     )
     trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
-    _fit(searcher, [callback, trackers], interrupt, sweep.runtime.retries, session)
+    _fit(searcher, [callback, trackers], interrupt, session)
 
 
 def _work(job: Job) -> Work:
@@ -218,7 +220,6 @@ def _fit(
     searcher: JobSearcher,
     callbacks: list[Callback],
     interrupt: Interrupt,
-    retries: int,
     session: Session,
 ) -> None:
     if interrupt.asked:
@@ -240,7 +241,8 @@ def _fit(
                 verbose=0,
                 stop=interrupt,
                 callbacks=callbacks,
-                failure_config=tune.FailureConfig(max_failures=retries),
+                # Jobs are tried again by their searcher (retries.py).
+                failure_config=tune.FailureConfig(max_failures=0),
                 # The result is in the store. A checkpoint that fails would count as a failed job.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

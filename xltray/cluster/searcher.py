@@ -54,11 +54,15 @@ class JobSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Ask the store whether the job is done, whatever Tune thinks."""
+        """Ask the store whether the job is done, whatever Tune thinks.
+
+        With ``error``, a job without a result stays as it is, running: what it failed of is not told here
+        but to the callback, right after (``ProgressCallback.on_trial_error``), which then decides.
+        """
         id_ = self._trials.pop(trial_id)
         if self._store.is_done(self._jobs[id_]):
             self._graph.complete(id_)
-        else:
+        elif not error:
             self._graph.fail(id_, (result or {}).get("error") or no_result(self._store))
 
     def save(self, checkpoint_path: str) -> None:

@@ -35,6 +35,10 @@ START_SECONDS = 180.0
 """A server that has not started by then never will; its process imports torch first."""
 
 
+class LostServersError(RuntimeError):
+    """Servers do not start: their machine is gone and none has taken its place, or it is overloaded."""
+
+
 class EndpointServer:
     """Holds one cell at a time; the dashboard shows the first cell that it served."""
 
@@ -200,7 +204,7 @@ class RayPool:
         try:
             _get([server.pid.remote() for server in servers], self._start_seconds)
         except GetTimeoutError as error:
-            raise RuntimeError(
+            raise LostServersError(
                 f"{len(servers)} EndpointServers did not start within {self._start_seconds:g} s: the job's "
                 "placement group has no room for them, or their machine is overloaded"
             ) from error
