@@ -9,17 +9,24 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
 from xltray.cluster.jobgraph import JobGraph
 from xltray.errors import XltrayError
 from xltray.jobs import Job
-from xltray.store import Store
 
 
-def no_result(store: Store) -> str:
+class Results(Protocol):
+    """What the searcher asks the store (``xltray.store.Store``)."""
+
+    def is_done(self, job: Job) -> bool:
+        """Whether a job's result is complete."""
+        ...
+
+
+def no_result(store: Results) -> str:
     """Say what may be wrong when a job ended well and the store does not have its result."""
     return (
         f"the job ended without an error but its result is not in the store: found no complete result in "
@@ -32,7 +39,7 @@ class JobSearcher(Searcher):
     """Hands out the jobs of a graph, the ready one with the longest critical path first."""
 
     def __init__(
-        self, graph: JobGraph, jobs: Mapping[str, Job], store: Store, common: Mapping[str, Any]
+        self, graph: JobGraph, jobs: Mapping[str, Job], store: Results, common: Mapping[str, Any]
     ) -> None:
         """Serve the jobs of ``graph``; ``common`` is added to every trial's configuration."""
         super().__init__()
