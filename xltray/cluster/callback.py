@@ -95,9 +95,11 @@ class ProgressCallback(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job ended by itself; the graph knows what the store says."""
         self._settle(trial.config["id"])
+        _forget_metrics(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job raised an error, or its process or machine was lost."""
+        _forget_metrics(trial)
         id_ = trial.config["id"]
         if self._graph.states[id_] is State.RUNNING:
             failure = failure_of(trial)
@@ -139,6 +141,12 @@ class ProgressCallback(Callback):
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks into its experiment folder, which is thrown away.
         return {}
+
+
+def _forget_metrics(trial: Any) -> None:
+    """Drop the running means that Tune keeps of every number a trial reports, for ever: half its memory."""
+    for kept in (trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps):
+        kept.clear()
 
 
 def failure_of(trial: Any) -> Failure:
