@@ -241,3 +241,19 @@ def test_it_needs_neither_ray_nor_torch(own: Tiny) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "Sweep tiny" in done.stdout
     assert Store(own.store.uri).names("sweeps/tiny") == ["plan.json", "sweep.yaml"]
+
+
+def test_only_some_jobs_are_shown(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    lost, other = own.endpoint("pos", "qab"), own.endpoint("parsing", "qab")
+    for job in (lost, other):
+        own.store.delete(f"endpoints/{job.id}")
+    fail(own, lost, other)
+    for task in ("pos", "parsing"):
+        own.store.delete(own.store.surface_path(own.cell(task, "qab")))
+    numbers, printed = told(capsys, "--only", "pos-qaa-qab-*")
+    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [2, 0, 1, 0, 0], "surface": [0, 0, 0, 1, 0]}
+    assert f"failed  {lost.id}" in printed
+    assert other.id not in printed
+    assert "did not learn" not in printed, "the parsers that did not are not shown"
+    assert main(["tiny.yaml", "--only", "poss-*"]) == 2
+    assert "--only: found 'poss-*'; expected a pattern of job ids. Did you mean" in capsys.readouterr().err
