@@ -107,11 +107,18 @@ def report(plan: Plan, outcome: Outcome) -> str:
             f"makespan      {timeline.makespan / hours:8.2f} h, {outcome.to_bound:.3f} x its lower bound",
             f"lower bound   {outcome.bound / hours:8.2f} h (longest chain {outcome.path / hours:.2f} h, "
             f"all work by all devices {outcome.work / timeline.devices / hours:.2f} h)",
-            f"busy          {outcome.busy:8.1%} until the tail, which begins at "
-            f"{timeline.tail_begin / hours:.2f} h; {timeline.busy_share(timeline.makespan):.1%} in all",
+            f"busy          {_busy(outcome)}",
             f"searcher      {1000 * timeline.driver_seconds / jobs:8.2f} ms a job",
         ]
     )
+
+
+def _busy(outcome: Outcome) -> str:
+    timeline = outcome.timeline
+    in_all = f"{timeline.busy_share(timeline.makespan):.1%} in all"
+    if not timeline.tail_begin:
+        return f"{in_all}; never are there jobs for all devices at once"
+    return f"{outcome.busy:.1%} until the tail, which begins at {timeline.tail_begin / 3600:.2f} h; {in_all}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
