@@ -25,6 +25,7 @@ from xltray.cluster.callback import ProgressCallback, judge
 from xltray.cluster.jobgraph import JobGraph, State
 from xltray.cluster.progress import Board
 from xltray.cluster.retries import Cause, Retries
+from xltray.cluster.run import _work
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.server import LostServersError
 from xltray.jobs import Job
@@ -123,8 +124,9 @@ class Run:
         self.folder, self.out = folder, io.StringIO()
         self.graph = JobGraph(jobs)
         self.searcher = JobSearcher(self.graph, jobs, Absent(), {})
-        board = Board(jobs, Console(file=self.out, width=200))
-        self.callback = ProgressCallback(self.graph, Retries(errors, losses), board, lambda: None)
+        board = Board({id_: _work(job) for id_, job in jobs.items()}, Console(file=self.out, width=200))
+        retries = Retries(errors, losses)
+        self.callback = ProgressCallback(self.graph, jobs, retries, board, lambda: None, lambda: 1)
 
     def fail(self, error: Exception) -> str:
         """Start the next job and let it end in an error; returns its id."""
