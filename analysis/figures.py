@@ -8,16 +8,20 @@ from typing import NamedTuple
 
 import matplotlib
 
-from analysis import geometry, lines, pairs, planes, style
+from analysis import geometry, layers, lines, pairs, planes, scopes, style, trajectories, variances
 from analysis.pictures import Picture, picture
 from analysis.read import Results
 from analysis.style import Drawing, Skipped
 
 FIGURES: dict[str, Callable[[Results], Iterator[Drawing | Skipped]]] = {
     "lines": lines.draw,
-    "pairs": pairs.draw,
+    "variance": variances.draw,
+    "scopes": scopes.draw,
+    "trajectories": trajectories.draw,
     "planes": planes.draw,
     "geometry": geometry.draw,
+    "layers": layers.draw,
+    "pairs": pairs.draw,
 }
 
 
