@@ -13,6 +13,9 @@ from analysis.pictures import Picture, picture
 from analysis.read import Results
 from analysis.style import Drawing, Skipped
 
+SHOWN = {"plane": 12, "pair": 6}
+"""How many figures of one language pair the report shows, by kind; with more, they are files only."""
+
 FIGURES: dict[str, Callable[[Results], Iterator[Drawing | Skipped]]] = {
     "lines": lines.draw,
     "variance": variances.draw,
@@ -26,7 +29,7 @@ FIGURES: dict[str, Callable[[Results], Iterator[Drawing | Skipped]]] = {
 
 
 class Written(NamedTuple):
-    """The files of all figures, the same figures for the report, and why others were left out."""
+    """The files of all figures, the figures for report and captions, and why others were left out."""
 
     files: list[Path]
     pictures: list[Picture]
@@ -36,6 +39,7 @@ class Written(NamedTuple):
 def write_all(results: Results, folder: Path) -> Written:
     """Draw and save every figure."""
     written = Written([], [], [])
+    hidden = files_only(results)
     with matplotlib.rc_context(style.RC):
         for draw in FIGURES.values():
             for outcome in draw(results):
@@ -43,5 +47,16 @@ def write_all(results: Results, folder: Path) -> Written:
                     written.skipped.append(outcome.reason)
                 else:
                     written.files.extend(style.save(outcome, folder))
-                    written.pictures.append(picture(outcome, len(written.pictures) + 1))
+                    shown = outcome.name.split("-")[0] not in hidden
+                    written.pictures.append(picture(outcome, len(written.pictures) + 1, shown=shown))
     return written
+
+
+def files_only(results: Results) -> frozenset[str]:
+    """Return the kinds of figures that there are too many of to read in a page."""
+    rows = results.surfaces
+    numbers = {
+        "plane": len(rows[["task", "source", "target"]].drop_duplicates()),
+        "pair": len(rows[["source", "target"]].drop_duplicates()),
+    }
+    return frozenset(kind for kind, number in numbers.items() if number > SHOWN[kind])

@@ -85,7 +85,9 @@ def _frame(axes: Axes, angles: Array, ratios: Array) -> None:
 def _legend(sheet: Sheet, colours: Mapping[str, str], tasks: Sequence[str]) -> None:
     encoders = [Line2D([], [], lw=2, color=colour, label=label) for label, colour in colours.items()]
     shapes = [
-        Line2D([], [], marker=MARKS[i % len(MARKS)], ls="none", ms=3.6, color=style.QUIET, label=names.task(task))
+        Line2D(
+            [], [], marker=MARKS[i % len(MARKS)], ls="none", ms=3.6, color=style.QUIET, label=names.task(task)
+        )
         for i, task in enumerate(tasks)
     ]
     height = sheet.figure.get_size_inches()[1]

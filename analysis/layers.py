@@ -31,14 +31,19 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         return
     text = (
         "By part of the model. Left: root mean square of what changed from the bilingual to the source-only "
-        "(solid) and to the target-only model (dashed), a parameter. Right: angle between the two. Means over "
-        f"{names.count(rows['cell'].nunique(), 'cell')}; bands: 95% interval (bootstrap over cells)."
+        "(solid) and to the target-only model (dashed), a parameter. Right: angle between the two. Means "
+        f"over {names.count(rows['cell'].nunique(), 'cell')}; bands: 95% interval (bootstrap over cells)."
     )
-    sheet = PAGE.axes(1, 2, title="Where in the model the monolingual models differ from the bilingual one", text=text)
+    sheet = PAGE.axes(
+        1, 2, title="Where in the model the monolingual models differ from the bilingual one", text=text
+    )
     left, right = sheet.axes[0]
     colours = encoder_colours(results.known, results.controls)
     for (encoder,), chosen in split_by(rows, "encoder"):
-        for column, line in (("rms_src", style.LINE_STYLES["source"]), ("rms_tgt", style.LINE_STYLES["target"])):
+        for column, line in (
+            ("rms_src", style.LINE_STYLES["source"]),
+            ("rms_tgt", style.LINE_STYLES["target"]),
+        ):
             _line(left, chosen, column, colours[encoder], line, f"{encoder}, {column}")
         _line(right, chosen, "angle", colours[encoder], "-", f"{encoder}, angle")
     depth = int(rows["place"].max())
@@ -48,7 +53,10 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     left.set_ylim(bottom=0)
     left.set_ylabel("root mean square change")
     right.set_ylabel("angle (degrees)")
-    _legend(sheet, [(names.encoder(e, results.controls), c) for e, c in colours.items() if e in set(rows["encoder"])])
+    _legend(
+        sheet,
+        [(names.encoder(e, results.controls), c) for e, c in colours.items() if e in set(rows["encoder"])],
+    )
     yield sheet.named("layers")
 
 
@@ -72,7 +80,7 @@ def _line(axes: Axes, rows: pd.DataFrame, column: str, colour: str, line: object
     band = bootstrap_band(values)
     places = table.columns.to_numpy(dtype=np.float64)
     axes.fill_between(places, band.low, band.high, color=colour, alpha=0.16, lw=0)
-    axes.plot(places, mean_over_cells(values), color=colour, ls=line, lw=1.1, marker="o", ms=2, label=label)  # type: ignore[arg-type]
+    axes.plot(places, mean_over_cells(values), color=colour, ls=line, lw=1.1, marker="o", ms=2, label=label)
 
 
 def _ticks(axes: Axes, last: int) -> None:

@@ -43,7 +43,8 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     tasks = names.in_order(scaled["task"].unique())
     every = names.task(tasks[0]) if len(tasks) == 1 else f"mean over {len(tasks)} tasks"
     yield panels.draw(
-        by_source(scaled), normalised_look(scaled, f"Scores on the way to the bilingual model, {every}", results)
+        by_source(scaled),
+        normalised_look(scaled, f"Scores on the way to the bilingual model, {every}", results),
     ).named("lines")
     for task in tasks:
         of_task = scaled[scaled["task"] == task]
@@ -51,7 +52,9 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         yield panels.draw(by_source(of_task), normalised_look(of_task, title, results)).named(f"lines-{task}")
     for (source,), chosen in split_by(scaled, "source"):
         if chosen["target"].nunique() > 1:
-            title = f"Scores on the way to the bilingual model from {names.language(source)}, by target language"
+            title = (
+                f"Scores on the way to the bilingual model from {names.language(source)}, by target language"
+            )
             look = normalised_look(chosen, title, results, height=1.0)
             yield panels.draw(by_target(chosen), look).named(f"lines-by-pair-{source}")
 

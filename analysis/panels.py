@@ -102,7 +102,9 @@ def draw(grid: Sequence[Sequence[Panel]], look: Look) -> Sheet:
     sheet = page.axes(len(grid), len(grid[0]), title=look.title, text=look.text)
     drawn: list[list[Curve]] = []
     for across, panels in zip(sheet.axes, grid, strict=True):
-        curves = [curve for axes, one in zip(across, panels, strict=True) for curve in _panel(axes, one, look)]
+        curves = [
+            curve for axes, one in zip(across, panels, strict=True) for curve in _panel(axes, one, look)
+        ]
         drawn.append(curves)
         across[0].set_ylabel(panels[0].y_label)
         for axes in across[1:]:
@@ -113,7 +115,7 @@ def draw(grid: Sequence[Sequence[Panel]], look: Look) -> Sheet:
         cut |= _scale(across, curves if look.own_scales else together, look)
     for column, axes in enumerate(sheet.axes[-1]):
         _name_models(axes, {panels[column].start for panels in grid})
-    for axes in sheet.axes[:-1].flat:
+    for axes in [axes for across in sheet.axes[:-1] for axes in across]:
         axes.tick_params(labelbottom=False)
     _foot(sheet, grid, look, "; curves go on below the panels" if cut else "")
     return sheet
@@ -226,7 +228,7 @@ def _foot(sheet: Sheet, grid: Sequence[Sequence[Panel]], look: Look, cut: str) -
         for role in ROLES
     ]
     figure = sheet.figure
-    width, height = figure.get_size_inches()
+    height = figure.get_size_inches()[1]
     words = f"mixing coefficient α (grey: extrapolated beyond the two models{cut})"
     figure.text(0.54, 0.46 / height, words, ha="center", va="center")
     for handles, y in ((encoders, 0.28), (roles, 0.11)):

@@ -49,7 +49,7 @@ class Plane(NamedTuple):
     @property
     def drawable(self) -> bool:
         """Whether there is an area to draw."""
-        return min(self.scores.shape) > 1
+        return all(side > 1 for side in self.scores.shape)
 
 
 class Place(NamedTuple):
@@ -97,9 +97,13 @@ def _overview(rows: pd.DataFrame, results: Results) -> Iterator[Drawing]:
     ]
     if grid:
         pairs = len(rows[["source", "target"]].drop_duplicates())
-        text = _text(f"mean over the cells there are of {names.count(pairs, 'language pair')} and "
-                     f"{names.count(rows['seed'].nunique(), 'seed')}; above each panel, the language scored")
-        yield _sheet(grid, "The plane through the three models, mean over language pairs", text).named("planes")
+        text = _text(
+            f"mean over the cells there are of {names.count(pairs, 'language pair')} and "
+            f"{names.count(rows['seed'].nunique(), 'seed')}; above each panel, the language scored"
+        )
+        yield _sheet(grid, "The plane through the three models, mean over language pairs", text).named(
+            "planes"
+        )
 
 
 def _by_side(
@@ -178,8 +182,8 @@ def _sheet(grid: Sequence[Sequence[Place]], title: str, text: str) -> Sheet:
             _panel(axes, place, levels)
             axes.tick_params(labelleft=axes is across[0])
         label = f"{places[0].row}\n" if several else ""
-        across[0].set_ylabel(f"{label}to target-only, α$_2$", linespacing=0.9)
-    for axes in sheet.axes[:-1].flat:
+        across[0].set_ylabel(f"{label}to target-only, α$_2$", linespacing=1.1)
+    for axes in [axes for across in sheet.axes[:-1] for axes in across]:
         axes.tick_params(labelbottom=False)
     for axes in sheet.axes[-1]:
         axes.set_xlabel("to source-only, α$_1$" if side > 1 else "α$_1$")
@@ -229,10 +233,12 @@ def _models(axes: Axes, limits: tuple[float, float, float, float]) -> None:
 
 def _colour_bar(sheet: Sheet, levels: Array, left: float) -> None:
     height = sheet.figure.get_size_inches()[1]
-    boxes = [axes.get_position() for axes in sheet.axes.flat]
+    boxes = [axes.get_position() for across in sheet.axes for axes in across]
     bottom, top = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
     length = min(top - bottom, 3.0 / height)
-    bar = sheet.figure.add_axes((left, (top + bottom - length) / 2, 0.1 / style.PAGE_WIDTH, length), label="colour bar")
+    bar = sheet.figure.add_axes(
+        (left, (top + bottom - length) / 2, 0.1 / style.PAGE_WIDTH, length), label="colour bar"
+    )
     sheet.figure.colorbar(ScalarMappable(_steps(levels), COLOURS), cax=bar, label="score (bilingual = 1)")
     # Counted from 1, so that the bilingual model's own score is on the bar; fewer on a short bar.
     stride = 2 if length * height > 1.6 else 3
@@ -242,10 +248,17 @@ def _colour_bar(sheet: Sheet, levels: Array, left: float) -> None:
 
 def _legend(sheet: Sheet) -> None:
     handles = [
-        Line2D([], [], marker=marker, ls="none", ms=4.2, mfc="white", mec="black", mew=0.8, label=f"{name} model")
+        Line2D(
+            [], [], marker=marker, ls="none", ms=4.2, mfc="white", mec="black", mew=0.8, label=f"{name} model"
+        )
         for name, (_, _, marker) in CORNERS.items()
     ]
     height = sheet.figure.get_size_inches()[1]
     sheet.figure.legend(
-        handles=handles, loc="center", bbox_to_anchor=(0.5, 0.12 / height), ncols=3, handletextpad=0.1, borderpad=0
+        handles=handles,
+        loc="center",
+        bbox_to_anchor=(0.5, 0.12 / height),
+        ncols=3,
+        handletextpad=0.1,
+        borderpad=0,
     )

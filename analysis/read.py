@@ -1,8 +1,8 @@
 """Reads the results of a sweep and checks that they can be put side by side.
 
 ``surfaces/`` holds one row per (cell, scope, point, evaluation language, metric); kept here is
-the primary metric of each task, on the source and on the target language (apart from these, on others). ``geometry/`` holds the
-norms and the angle. Which cells count and which encoders are controls (never trained) is decided by
+the primary metric of each task, on the source and on the target language (and, apart from these, on
+others). ``geometry/`` holds norms and angles. Which cells count and which encoders are controls (never trained) is decided by
 ``sweeps/NAME/plan.json`` where there is one. Without one, and with one that does not say, encoders with
 "random" in their names are taken as controls.
 
@@ -53,7 +53,7 @@ class Results:
     @property
     def encoders(self) -> list[str]:
         """The encoders of the chosen cells."""
-        return sorted(set(self.surfaces["encoder"]) | set(self.geometry["encoder"]))
+        return sorted({*self.surfaces["encoder"].unique(), *self.geometry["encoder"].unique()})
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def load(
     selection = select(folder, sweep)
     surfaces = _keep(read_table(folder / "surfaces", SURFACE, metrics=PRIMARY_METRICS), selection)
     geometry = _keep(read_table(folder / "geometry", GEOMETRY, optional=learned.COLUMN), selection)
-    known = tuple(sorted({*surfaces["encoder"], *geometry["encoder"]}))
+    known = tuple(sorted({*surfaces["encoder"].unique(), *geometry["encoder"].unique()}))
     wanted = choice.Choice(encoders=frozenset(encoders), tasks=frozenset(tasks))
     surfaces, geometry = wanted.of(surfaces, geometry)
     marked = learned.marked(surfaces, geometry)
@@ -106,7 +106,9 @@ def load(
             f"{folder}: no results of {selection.note or 'any cell'}; expected Parquet files under "
             f"{folder / 'surfaces'}. Run the sweep first, or pass the folder that it stores into."
         )
-    _check_one_cell_each(pd.concat([surfaces[[*CELL, "cell"]], geometry[[*CELL, "cell"]]]), selection)
+    columns = [*CELL, "cell"]
+    cells = [frame[columns].drop_duplicates() for frame in (surfaces, geometry)]
+    _check_one_cell_each(pd.concat(cells), selection)
     surfaces = _checked(surfaces)
     between = surfaces["eval_role"].isin(["source", "target"])
     surfaces, others = surfaces[between], surfaces[~between]

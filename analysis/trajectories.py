@@ -40,7 +40,9 @@ def paths(rows: pd.DataFrame) -> pd.DataFrame:
 
     Only cells that were scored on a language count for it, so its path may be of fewer cells.
     """
-    return rows.pivot_table(index="alpha", columns="eval_language", values="relative", aggfunc="mean").sort_index()
+    return rows.pivot_table(
+        index="alpha", columns="eval_language", values="relative", aggfunc="mean"
+    ).sort_index()
 
 
 def _sheet(rows: pd.DataFrame, source: str, target: str, results: Results) -> Sheet:
@@ -48,8 +50,8 @@ def _sheet(rows: pd.DataFrame, source: str, target: str, results: Results) -> Sh
     encoders = [encoder for encoder in colours if encoder in set(rows["encoder"])]
     text = (
         "Each path leads from the source-only model (open mark) to the bilingual one (filled), along Eq. 1. "
-        f"Across: score on {names.language(source)}; up: on {names.language(target)} and on languages that the "
-        "models were not fine-tuned on; each divided by the bilingual model's. Means over "
+        f"Across: score on {names.language(source)}; up: on {names.language(target)} and on languages that "
+        "the models were not fine-tuned on; each divided by the bilingual model's. Means over "
         f"{names.count(rows['task'].nunique(), 'task')} and {names.count(rows['seed'].nunique(), 'seed')}."
     )
     title = f"Third languages on the way to the bilingual model, {names.pair(source, target)}"
@@ -69,11 +71,16 @@ def _panel(axes: Axes, table: pd.DataFrame, source: str, target: str, colour: st
     for language in table.columns.drop(source):
         up = table[language].to_numpy(dtype=np.float64)
         line = style.LINE_STYLES["target"] if language == target else ":"
-        axes.plot(across, up, color=colour, ls=line, lw=1.1, label=str(language))  # type: ignore[arg-type]
+        axes.plot(across, up, color=colour, ls=line, lw=1.1, label=str(language))
         axes.plot(across[0], up[0], "o", ms=3.5, mfc="white", mec=colour, label="_")
         axes.plot(across[-1], up[-1], "o", ms=3.5, color=colour, label="_")
         axes.annotate(
-            str(language), (across[0], up[0]), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center"
+            str(language),
+            (across[0], up[0]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=8,
+            va="center",
         )
     style.grid_lines(axes)
     axes.set_xlabel(f"score on {names.language(source)} (bilingual = 1)")
@@ -81,8 +88,17 @@ def _panel(axes: Axes, table: pd.DataFrame, source: str, target: str, colour: st
 
 def _legend(sheet: Sheet, target: str) -> None:
     handles = [
-        Line2D([], [], color=style.INK, lw=1.1, ls=style.LINE_STYLES["target"], label=f"{names.language(target)} (target)"),
+        Line2D(
+            [],
+            [],
+            color=style.INK,
+            lw=1.1,
+            ls=style.LINE_STYLES["target"],
+            label=f"{names.language(target)} (target)",
+        ),
         Line2D([], [], color=style.INK, lw=1.1, ls=":", label="third languages"),
     ]
     height = sheet.figure.get_size_inches()[1]
-    sheet.figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.5, 0.12 / height), ncols=2, borderpad=0)
+    sheet.figure.legend(
+        handles=handles, loc="center", bbox_to_anchor=(0.5, 0.12 / height), ncols=2, borderpad=0
+    )

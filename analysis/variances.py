@@ -84,6 +84,6 @@ def _text(table: pd.DataFrame) -> str:
     band = " Band: 95% interval of the mean (bootstrap over tasks and pairs)." if len(groups) > 1 else ""
     return (
         f"Variance of the score over {of}, divided by the square of the bilingual model's mean score on the "
-        f"same language; means over {names.count(len(groups), 'combination')} of task and pair, on a logarithmic "
-        f"scale.{band}"
+        f"same language; means over {names.count(len(groups), 'combination')} of task and pair, on a "
+        f"logarithmic scale.{band}"
     )
