@@ -198,12 +198,12 @@ def _scale(across: Sequence[Axes], curves: Sequence[Curve], look: Look) -> bool:
     """Set one range for a row of panels; return whether a curve leaves it at the bottom."""
     if not curves:
         return False
-    if look.logarithmic:
-        for panel in across:
-            panel.set_yscale("log", nonpositive="mask")
     limits = readable_limits(curves, look.least_span, logarithmic=look.logarithmic)
     for panel in across:
+        # Limits first: a panel without a positive value has none that a logarithmic scale could take.
         panel.set_ylim(*limits)
+        if look.logarithmic:
+            panel.set_yscale("log", nonpositive="mask")
     return not look.logarithmic and min(float(np.nanmin(curve.middle)) for curve in curves) < limits[0]
 
 

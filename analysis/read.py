@@ -2,9 +2,9 @@
 
 ``surfaces/`` holds one row per (cell, scope, point, evaluation language, metric); kept here is
 the primary metric of each task, on the source and on the target language (and, apart from these, on
-others). ``geometry/`` holds norms and angles. Which cells count and which encoders are controls (never trained) is decided by
-``sweeps/NAME/plan.json`` where there is one. Without one, and with one that does not say, encoders with
-"random" in their names are taken as controls.
+others). ``geometry/`` holds norms and angles. Which cells count and which encoders are controls (never
+trained) is decided by ``sweeps/NAME/plan.json`` where there is one. Without one, and with one that does
+not say, encoders with "random" in their names are taken as controls.
 
 Two columns are added. ``corner`` names the three models that were trained ("bilingual",
 "source-only", "target-only"; empty elsewhere). ``relative`` is the score divided by the bilingual

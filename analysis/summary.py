@@ -93,7 +93,7 @@ def measure_curves(
     corners = rows["corner"].to_numpy(dtype=object)
     cells, starts = np.unique(rows["cell"].to_numpy(dtype=object), return_index=True)
     measured: dict[str, float] = {}
-    for cell, start, stop in zip(cells, starts, [*starts[1:], len(rows)], strict=True):
+    for cell, start, stop in zip(cells, starts, np.append(starts, len(rows))[1:], strict=True):
         # In order of alpha from 0 to 1, so that the two models are the ends, if they are there.
         if stop - start > 2 and (corners[start], corners[stop - 1]) == ("source-only", "bilingual"):
             measured[str(cell)] = measure(alphas[start:stop], values[start:stop])

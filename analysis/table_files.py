@@ -64,7 +64,8 @@ def latex(parts: Sequence[tuple[str, Table]], label: str) -> str:
     """Return tables as LaTeX for the ACL's style; each with its own caption and a label of its part."""
     lines = [r"% Needs \usepackage{booktabs}."]
     for part, table in parts:
-        kinds = "".join("r" if _is_numeric(column) else "l" for column in zip(*table.rows, strict=True))
+        columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.header)
+        kinds = "".join("r" if _is_numeric(column) else "l" for column in columns)
         name = f"{label}-{part}" if part else label
         lines += [
             r"\begin{table*}[t]",

@@ -33,6 +33,9 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     if table.empty:
         yield Skipped("Variance over seeds: no encoder, task and pair has two seeds on the two lines.")
         return
+    if not (table[COLUMN] > 0).any():
+        yield Skipped("Variance over seeds: all seeds have the same scores on the two lines.")
+        return
     look = Look(
         title="Variance over seeds on the way to the bilingual model",
         text=_text(table),
