@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 
 from analysis import names, style
 from analysis.read import Results, split_by
@@ -39,14 +40,14 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     )
     left, right = sheet.axes[0]
     colours = encoder_colours(results.known, results.controls)
+    depth = int(rows["place"].max())
     for (encoder,), chosen in split_by(rows, "encoder"):
         for column, line in (
             ("rms_src", style.LINE_STYLES["source"]),
             ("rms_tgt", style.LINE_STYLES["target"]),
         ):
-            _line(left, chosen, column, colours[encoder], line, f"{encoder}, {column}")
-        _line(right, chosen, "angle", colours[encoder], "-", f"{encoder}, angle")
-    depth = int(rows["place"].max())
+            _line(left, chosen, column, colours[encoder], line, f"{encoder}, {column}", depth)
+        _line(right, chosen, "angle", colours[encoder], "-", f"{encoder}, angle", depth)
     for axes in (left, right):
         style.grid_lines(axes)
         _ticks(axes, depth)
@@ -74,18 +75,25 @@ def with_places(geometry: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{new: rows[old].astype(float) / root for old, new in COLUMNS.items()})
 
 
-def _line(axes: Axes, rows: pd.DataFrame, column: str, colour: str, line: object, label: str) -> None:
+def _line(
+    axes: Axes, rows: pd.DataFrame, column: str, colour: str, line: LineStyleType, label: str, last: int
+) -> None:
     table = rows.pivot(index="cell", columns="place", values=column).sort_index(axis=1)
     values = table.to_numpy(dtype=np.float64)
     band = bootstrap_band(values)
     places = table.columns.to_numpy(dtype=np.float64)
-    axes.fill_between(places, band.low, band.high, color=colour, alpha=0.16, lw=0)
-    axes.plot(places, mean_over_cells(values), color=colour, ls=line, lw=1.1, marker="o", ms=2, label=label)
+    middle = mean_over_cells(values)
+    # Only layers follow one another: embeddings and task layer stand by themselves.
+    inner = (places > 0) & (places < last)
+    axes.fill_between(places[inner], band.low[inner], band.high[inner], color=colour, alpha=0.16, lw=0)
+    axes.plot(places[inner], middle[inner], color=colour, ls=line, lw=1.1, label="_")
+    axes.vlines(places[~inner], band.low[~inner], band.high[~inner], color=colour, alpha=0.4, lw=2)
+    axes.plot(places, middle, color=colour, ls="none", marker="o", ms=2, label=label)
 
 
 def _ticks(axes: Axes, last: int) -> None:
     step = max(1, round((last - 1) / 6))
-    layers = list(range(1, last, step))
+    layers = list(range(step, last, step))
     axes.set_xticks([0, *layers, last], ["emb.", *(str(layer) for layer in layers), "task"])
     axes.set_xlabel("embeddings, layers of the encoder, task layer")
 

@@ -146,13 +146,12 @@ def _text(mean: str) -> str:
 
 def plane_of(rows: pd.DataFrame) -> Plane:
     """Return the mean over cells of the relative scores, laid out on the plane's axes."""
-    points = rows.groupby("point").agg(
-        a_src=("a_src", "first"), a_tgt=("a_tgt", "first"), mean=("relative", "mean")
-    )
-    a_src, column = np.unique(points["a_src"].to_numpy(dtype=np.float64), return_inverse=True)
-    a_tgt, row = np.unique(points["a_tgt"].to_numpy(dtype=np.float64), return_inverse=True)
+    _, first, place = np.unique(rows["point"].to_numpy(), return_index=True, return_inverse=True)
+    means = np.bincount(place, weights=rows["relative"].to_numpy(dtype=np.float64)) / np.bincount(place)
+    a_src, column = np.unique(rows["a_src"].to_numpy(dtype=np.float64)[first], return_inverse=True)
+    a_tgt, row = np.unique(rows["a_tgt"].to_numpy(dtype=np.float64)[first], return_inverse=True)
     scores = np.full((len(a_tgt), len(a_src)), np.nan)
-    scores[row, column] = points["mean"].to_numpy(dtype=np.float64)
+    scores[row, column] = means
     return Plane(a_src, a_tgt, scores)
 
 

@@ -23,13 +23,13 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-from matplotlib.typing import RcKeyType
+from matplotlib.typing import LineStyleType, RcKeyType
 
 COLUMN, PAGE_WIDTH = 3.03, 6.30
 """Widths in inches of a column and of a page, of the ACL's style files."""
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREYS = ("#6E6E6E", "#A0A0A0", "#404040")
-LINE_STYLES = {"source": "-", "target": (0, (4, 1.6))}
+LINE_STYLES: dict[str, LineStyleType] = {"source": "-", "target": (0, (4, 1.6))}
 INK, QUIET, RULE = "#222222", "#555555", "#999999"
 DPI = 200
 LINE_HEIGHT = 0.135
