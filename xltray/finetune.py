@@ -97,6 +97,7 @@ class _Run:
     context: JobContext
     flat: FlatModel
     devs: Mapping[str, DevSet]
+    trained_on: dict[str, int] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     best_score: float = float("-inf")
     best_step: int = 0
@@ -114,6 +115,7 @@ class _Run:
     def train(self, trains: Mapping[str, EncodedSplit]) -> Iterator[Progress]:
         """Train until the last epoch or the end of patience."""
         recipe = self.job.recipe
+        self.trained_on = {language: split.examples for language, split in trains.items()}
         # Data order and dropout depend on the seed alone, so that a run can be repeated exactly.
         generator = torch.Generator().manual_seed(seed_of("order", self.job.seed))
         torch.manual_seed(seed_of("dropout", self.job.seed))
@@ -206,6 +208,10 @@ class _Run:
             "score": self.best_score,
             "learned": all(said["learned"] for said in baselines.values()),
             "baselines": baselines,
+            "examples": {
+                language: {"train": self.trained_on[language], "dev": dev.split.examples}
+                for language, dev in self.devs.items()
+            },
             "unscorable": {language: dev.split.unscorable for language, dev in self.devs.items()},
             "best_step": self.best_step,
             "steps": self.steps,
