@@ -18,6 +18,7 @@ ray, none of the sweep's code, so it runs on a laptop on a copy of the results. 
     variances   Figure 5: variance over seeds along the lines
     scopes      the encoder and the task layer alone beside the whole (footnote 2)
     trajectories  third languages on the way, where they were scored
+    grids       scores laid out on the plane's axes
     planes      Figures 3 and 10: the plane through the three models
     geometry    Figure 4: norm ratio against angle
     layers      norms and angles by layer

@@ -84,8 +84,11 @@ def inline(svg: str, prefix: str) -> str:
     element = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", element, flags=re.DOTALL)
     # Matplotlib's only style rule would hold for the whole page; the page has it for figures only.
     element = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", element, flags=re.DOTALL)
-    # Fixed sizes would not shrink on a phone; the viewBox keeps the shape.
+    # Fixed sizes would not shrink on a phone; the viewBox keeps the shape. The page is told the width in
+    # points, so that a figure of one column does not become as wide as one of a page.
     head, rest = element.split(">", 1)
+    width = re.search(r'\sviewBox="\S+ \S+ (\S+) ', head)
+    own = f' style="--width:{float(width[1]):.0f}"' if width else ""
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', rest))
     rest = re.sub(
@@ -94,7 +97,7 @@ def inline(svg: str, prefix: str) -> str:
     rest = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", rest)
     rest = re.sub(r'\sd="[^"]*"', _shortened, rest)
     rest = re.sub(r"\s*\n\s*", "\n", rest)
-    return f'{head} aria-hidden="true">{rest}'
+    return f'{head}{own} aria-hidden="true">{rest}'
 
 
 def _shortened(path: re.Match[str]) -> str:

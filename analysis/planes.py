@@ -8,6 +8,7 @@ nothing. The axes' values may be unevenly spaced.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from analysis import names, style
+from analysis.grids import Plane, levels_of, plane_of
 from analysis.read import Results, split_by
 from analysis.statistics import Array
 from analysis.style import Drawing, Sheet, Skipped
@@ -30,26 +31,6 @@ CORNERS = {"bilingual": (0.0, 0.0, "o"), "source-only": (1.0, 0.0, "s"), "target
 SIDES = ("source", "target")
 BAR = 0.62
 """Inches that the colour bar and its words take at the right."""
-
-
-class Plane(NamedTuple):
-    """Scores (Y, X) over the values of a_src (X,) and a_tgt (Y,); NaN where a point is missing."""
-
-    a_src: Array
-    a_tgt: Array
-    scores: Array
-
-    @property
-    def between(self) -> Array:
-        """The scores in the triangle whose corners are the three models."""
-        x, y = np.meshgrid(self.a_src, self.a_tgt)
-        chosen: Array = self.scores[(x >= 0) & (y >= 0) & (x + y <= 1 + 1e-9)]
-        return chosen[np.isfinite(chosen)]
-
-    @property
-    def drawable(self) -> bool:
-        """Whether there is an area to draw."""
-        return all(side > 1 for side in self.scores.shape)
 
 
 class Place(NamedTuple):
@@ -144,34 +125,10 @@ def _text(mean: str) -> str:
     )
 
 
-def plane_of(rows: pd.DataFrame) -> Plane:
-    """Return the mean over cells of the relative scores, laid out on the plane's axes."""
-    _, first, place = np.unique(rows["point"].to_numpy(), return_index=True, return_inverse=True)
-    means = np.bincount(place, weights=rows["relative"].to_numpy(dtype=np.float64)) / np.bincount(place)
-    a_src, column = np.unique(rows["a_src"].to_numpy(dtype=np.float64)[first], return_inverse=True)
-    a_tgt, row = np.unique(rows["a_tgt"].to_numpy(dtype=np.float64)[first], return_inverse=True)
-    scores = np.full((len(a_tgt), len(a_src)), np.nan)
-    scores[row, column] = means
-    return Plane(a_src, a_tgt, scores)
-
-
-def levels_of(planes: Sequence[Plane]) -> Array:
-    """Return the colour steps that all panels share."""
-    inside = np.concatenate([plane.between for plane in planes])
-    every = np.concatenate([plane.scores[np.isfinite(plane.scores)] for plane in planes])
-    core = inside if len(inside) else every
-    low, high = float(core.min()), float(core.max())
-    reach = 0.2 * max(high - low, 0.05)
-    low, high = max(low - reach, min(0.0, low)), high + 0.05
-    return np.asarray(
-        MaxNLocator(nbins=14, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), dtype=np.float64
-    )
-
-
 def _sheet(grid: Sequence[Sequence[Place]], title: str, text: str) -> Sheet:
     levels = levels_of([place.plane for places in grid for place in places if place.plane is not None])
     several = len({place.row for places in grid for place in places}) == len(grid) > 1
-    left, right, gap = 0.6 if several else 0.42, 0.08 + BAR, 0.1
+    left, right, gap = 0.66 if several else 0.42, 0.08 + BAR, 0.1
     side = min(1.85, (style.PAGE_WIDTH - left - right - gap * (len(grid[0]) - 1)) / len(grid[0]))
     spare = style.PAGE_WIDTH - left - right - gap * (len(grid[0]) - 1) - side * len(grid[0])
     page = style.Page(panel=side, gap=(gap, 0.26), left=left, right=right + spare, foot=0.62)
@@ -180,7 +137,9 @@ def _sheet(grid: Sequence[Sequence[Place]], title: str, text: str) -> Sheet:
         for axes, place in zip(across, places, strict=True):
             _panel(axes, place, levels)
             axes.tick_params(labelleft=axes is across[0])
-        label = f"{places[0].row}\n" if several else ""
+        # In two lines, as a small panel is lower than a long name is wide.
+        name = textwrap.fill(places[0].row, 20) if side < 1.3 else places[0].row
+        label = f"{name}\n" if several else ""
         across[0].set_ylabel(f"{label}to target-only, α$_2$", linespacing=1.1)
     for axes in [axes for across in sheet.axes[:-1] for axes in across]:
         axes.tick_params(labelbottom=False)

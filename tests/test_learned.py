@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny import Tiny, make_tiny
 
-from xltray.endpoints import load_dev_set, open_encoder
+from xltray.endpoints import load_dev_set, load_split, open_encoder
 from xltray.jobs import FinetuneJob, SurfaceJob
 from xltray.learned import describe, find_unlearned, judge, not_learned, write_unlearned
 from xltray.tasks.base import Counts
@@ -70,6 +70,9 @@ def test_an_endpoints_record_says_whether_it_learned(tiny: Tiny) -> None:
             assert (said["score"], said["value"]) == (score, baseline.value)
             assert said["learned"] is (score > baseline.value + said["margin"])
             assert done["unscorable"][language] == dev.split.unscorable
+            train = load_split(job, language, "train", open_encoder(job.encoder, tiny.context), tiny.context)
+            assert done["examples"][language] == {"train": train.examples, "dev": dev.split.examples}
+            assert train.examples != dev.split.examples
         assert done["learned"] is all(said["learned"] for said in done["baselines"].values())
         verdicts.add((job.task, done["learned"]))
     # Tagging is learned in twelve steps; a parser needs more, and no tree of it beats a chain.

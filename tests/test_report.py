@@ -246,7 +246,8 @@ def test_inlined_figures_keep_their_shape_and_share_no_ids() -> None:
         '<g id="axes_1"><use xlink:href="#a"/><g clip-path="url(#a)"/></g></svg>\n'
     )
     assert inline(svg, "f7-") == (
-        '<svg viewBox="0 0 10 5" aria-hidden="true">\n<defs><path id="f7-a" d="M 1.23 2 L 3 4 z"/></defs>'
+        '<svg viewBox="0 0 10 5" style="--width:10" aria-hidden="true">\n'
+        '<defs><path id="f7-a" d="M 1.23 2 L 3 4 z"/></defs>'
         '<g><use xlink:href="#f7-a"/><g clip-path="url(#f7-a)"/></g></svg>'
     )
 
