@@ -339,6 +339,7 @@ def make_pool(store: Store, servers: int, cpus: float = 0.0) -> RayPool:
         "data": DataSpec().model_dump_json(),
         "device": "cpu",
         "threads": 1,
+        "checkpoint_seconds": 60.0,
     }
     actor = ray.remote(EndpointServer)
     return RayPool(lambda number: actor.options(num_cpus=cpus).remote(config), servers, start_seconds=10)

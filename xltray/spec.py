@@ -197,6 +197,11 @@ class RuntimeSpec(Spec):
     servers_per_surface: PositiveInt = Field(1, description="EndpointServers that share a surface's points")
     points_per_chunk: PositiveInt = Field(16, description="points handed to a server at a time")
     retries: NonNegativeInt = Field(1, description="how often a failed job is tried again")
+    checkpoint_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="a fine-tuning is saved at a validation if so many seconds would be lost; 0: at each",
+    )
 
 
 def _targets(pairs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ module is the only owner of paths and of commits:
 
     encoders/<id>/      encoders that xltray pretrained itself; DONE.json is written last
     endpoints/<id>/     spec.json  model.safetensors  history.parquet  DONE.json
+    checkpoints/<endpoint id>/           of a fine-tuning that is under way (``resume.py``)
     surfaces/encoder=<name>/task=<task>/<cell id>.parquet        _<cell id>.parts/ while under way
     geometry/encoder=<name>/task=<task>/<cell id>.parquet
     predictions/<cell id>/<point>/<language>.conllu|iob2|tsv     gold/<language>.conllu beside the points
@@ -25,7 +26,7 @@ import posixpath
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -84,6 +85,10 @@ class Store:
     def endpoint_path(self, endpoint_id: str) -> str:
         """Return the folder of an endpoint."""
         return f"endpoints/{endpoint_id}"
+
+    def checkpoints_path(self, endpoint_id: str) -> str:
+        """Return the folder with checkpoints of an endpoint that is being fine-tuned."""
+        return f"checkpoints/{endpoint_id}"
 
     def surface_path(self, job: SurfaceJob) -> str:
         """Return the Parquet file with the scores of a cell."""
@@ -243,6 +248,20 @@ class Store:
         if not folder.exists():
             self._download(path, marker, folder)
         return folder
+
+    def fetch_directory(self, path: str, folder: Path) -> None:
+        """Copy a published folder to one on this machine that is not there yet.
+
+        Raises:
+            StoreError: if it is absent, incomplete, or not what was written.
+        """
+        self._download(path, self.read_bytes(f"{path}/{DONE}"), folder)
+
+    def drop_checkpoints(self, done: Container[str]) -> None:
+        """Remove checkpoints of finished endpoints, left by a process that was killed just then."""
+        for name in self.names("checkpoints"):
+            if name in done:
+                self.delete(self.checkpoints_path(name))
 
     # Inside
 

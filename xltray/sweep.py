@@ -120,7 +120,9 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     _print_notes(inputs, console)
     store = Store(sweep.storage)
     store.check_writable()
-    needed = plan.needed(store.done_ids(plan.jobs.values()))
+    done = store.done_ids(plan.jobs.values())
+    store.drop_checkpoints(done)
+    needed = plan.needed(done)
     if not needed:
         write_plan(plan, store)
         surfaces = sum(1 for _ in plan.of_kind("surface"))

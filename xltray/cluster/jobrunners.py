@@ -97,4 +97,5 @@ def make_context(config: Mapping[str, Any]) -> JobContext:
         data=DataSpec.model_validate_json(config["data"]),
         device=config["device"],
         threads=config["threads"],
+        checkpoint_seconds=config["checkpoint_seconds"],
     )

@@ -29,7 +29,8 @@ class JobTrial(Trainable):
     """Runs one job, and then others that need the same resources.
 
     Its configuration is flat and small: ``job`` (JSON), ``id``, ``kind``, what the context needs
-    (``storage``, ``data``, ``device``, ``threads``), ``servers``, ``points_per_chunk``, ``runners``.
+    (``storage``, ``data``, ``device``, ``threads``, ``checkpoint_seconds``), ``servers``,
+    ``points_per_chunk``, ``runners``.
     """
 
     _config: dict[str, Any]
