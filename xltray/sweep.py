@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from xltray.errors import INTERRUPTED, XltrayError, summary
+from xltray.errors import INTERRUPTED, DamagedError, XltrayError, summary
 from xltray.estimate import estimate
 from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.jobs import Job
@@ -122,7 +122,7 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     store.check_writable()
     done = store.done_ids(plan.jobs.values())
     store.drop_checkpoints(done)
-    needed = plan.needed(done)
+    needed = plan.needed(done - _cut_short(plan, store, done, console))
     if not needed:
         write_plan(plan, store)
         surfaces = sum(1 for _ in plan.of_kind("surface"))
@@ -139,6 +139,23 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
 
     outcome = run_plan(plan, needed, store, console=console)
     return _report(plan, store, needed, outcome, console, command)
+
+
+def _cut_short(plan: Plan, store: Store, done: set[str], console: Console) -> set[str]:
+    """Set aside encoders and endpoints whose files are cut short, of those that will be read; returns them.
+
+    Bits that have flipped are found when the files are read.
+    """
+    damaged = set()
+    read = {need for job in plan.needed(done).values() for need in job.needs}
+    for id_ in sorted(read & done):
+        try:
+            store.check_sizes(store.folder(plan.jobs[id_]))
+        except DamagedError as damage:
+            store.set_aside(damage)
+            console.print(f"{damage.problem}. It counts no more, and is made anew.")
+            damaged.add(id_)
+    return damaged
 
 
 def _print_notes(inputs: FileInputs, console: Console) -> None:

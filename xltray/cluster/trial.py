@@ -19,10 +19,12 @@ from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.server import RayPool, server_starter
 from xltray.context import Progress
-from xltray.errors import StoreError, XltrayError
+from xltray.errors import DamagedError, StoreError, XltrayError
 from xltray.jobs import FinetuneJob, PretrainJob, load_job
+from xltray.store import Store
 
 STEP_SECONDS = 2.0
+SET_ASIDE = "It counts no more: run the same command again, and it is made anew"
 
 
 class JobTrial(Trainable):
@@ -74,6 +76,10 @@ class JobTrial(Trainable):
                 done = latest is None
                 self._progress = latest or self._progress
                 self._first = self._first or latest
+        except DamagedError as damage:
+            # Whoever runs the sweep next finds it missing, and makes it.
+            Store(self._config["storage"]).set_aside(damage)
+            done, error = True, f"{type(damage).__name__}: {damage.problem}. {SET_ASIDE}"
         except XltrayError as failure:
             # What is refused on purpose is refused again: no use in retrying. The store, though,
             # may be out of reach for a moment.
