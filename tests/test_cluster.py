@@ -91,6 +91,9 @@ def fake_finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
         raise ValueError(f"loss of {job.languages} is not finite")
     if job.task == "killed" and not before:
         os.kill(os.getpid(), signal.SIGKILL)
+    if job.task == "committed":
+        context.store.write_json(f"{context.store.endpoint_path(job.id)}/DONE.json", {})
+        os.kill(os.getpid(), signal.SIGKILL)
     if job.task == "refused":
         raise CornerMismatchError("counts differ")
     if job.task != "forgetful":
@@ -318,10 +321,10 @@ def test_servers_share_a_surface_and_die_with_their_trial(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_result_that_was_committed_before_the_process_died_counts(store: Store) -> None:
-    job = finetune_job("killed", "aa")
-    store.write_json(f"{store.endpoint_path(job.id)}/DONE.json", {})
-    outcome, _ = run(store, {job.id: job})
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_result_that_was_committed_before_the_process_died_counts(store: Store, retries: int) -> None:
+    job = finetune_job("committed", "aa")
+    outcome, _ = run(store, {job.id: job}, retries=retries)
     assert outcome == RunOutcome(done=(job.id,))
     assert len(notes(store, job.id)) == 1
 

@@ -115,6 +115,9 @@ class JobTrial(Trainable):
         job = load_job(self._config["job"])
         runners = find_runners(self._config["runners"])
         context = make_context(self._config)
+        if context.store.is_done(job):
+            # By an earlier attempt, which was lost only after it had committed its result.
+            return iter(())
         if isinstance(job, PretrainJob):
             return runners.pretrain(job, context)
         if isinstance(job, FinetuneJob):
