@@ -109,7 +109,7 @@ class Driver:
         return self.process.returncode, output
 
 
-def write_sweep(path: Path, sweep: dict[str, Any], store: Path) -> Path:
+def write_sweep(path: Path, sweep: dict[str, Any], store: Path | str) -> Path:
     """Write a sweep file that checkpoints each validation and forgives lost processes."""
     runtime = {"checkpoint_seconds": 0, "retries": 3, "points_per_chunk": 4, "device": "cpu"}
     path.write_text(yaml.safe_dump({**sweep, "storage": str(store), "runtime": runtime}))

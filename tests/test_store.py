@@ -26,10 +26,12 @@ class Killed(BaseException):
     """Stands for the process's death."""
 
 
-@pytest.fixture(params=["disk", "elsewhere"])
+@pytest.fixture(params=["disk", "elsewhere", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "disk":
         return Store(str(tmp_path / "store"))
+    if request.param == "s3":
+        return Store(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}/store")
     return Store.from_filesystem(pyarrow.fs._MockFileSystem(), "bucket/store")
 
 
@@ -38,9 +40,11 @@ def disk(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+@pytest.fixture(params=["pretence", pytest.param("s3", marks=pytest.mark.slow)])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "s3":
+        return Store(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}/store")
     return Store.from_filesystem(pyarrow.fs._MockFileSystem(), "bucket/store")
 
 
