@@ -107,6 +107,10 @@ def test_a_part_that_is_killed_is_made_up_for(
     note = driver.wait_for(kind, 3)
     if what == "process":
         os.kill(note["pid"], signal.SIGKILL)
+        # Meanwhile somebody starts the sweep once more.
+        code, output = start().end()
+        assert code == 2
+        assert f"found process {driver.process.pid} on" in output
     else:
         machines.lose(note["node"], whole=what == "node")
     code, output = driver.end()

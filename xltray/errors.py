@@ -4,6 +4,7 @@
     ├── SweepFileError              2  the sweep file or an override is wrong (all problems at once)
     ├── StoreError                  2  the store cannot be opened, read or written
     │   └── DamagedError            2  a folder in it is not what was written
+    ├── LeaseError                  2  another driver runs the sweep (xltray/lease.py)
     ├── MissingInputError           3  a corpus, treebank file or checkpoint is not there
     ├── CorpusError                 3  a corpus file is broken: file, line, found, expected
     ├── CornerMismatchError         1  a surface's corner disagrees with its endpoint

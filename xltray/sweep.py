@@ -27,6 +27,7 @@ from xltray.estimate import estimate
 from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.jobs import Job
 from xltray.learned import describe, find_unlearned, write_unlearned
+from xltray.lease import hold_lease
 from xltray.plan import Plan, make_plan
 from xltray.predict import predict_sweep
 from xltray.spec import SweepSpec
@@ -120,6 +121,12 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     _print_notes(inputs, console)
     store = Store(sweep.storage)
     store.check_writable()
+    with hold_lease(store, sweep.name, console.print):
+        return _run_missing(plan, store, console, command)
+
+
+def _run_missing(plan: Plan, store: Store, console: Console, command: str) -> int:
+    sweep = plan.sweep
     done = store.done_ids(plan.jobs.values())
     store.drop_checkpoints(done)
     needed = plan.needed(done - _cut_short(plan, store, done, console))
