@@ -29,7 +29,7 @@ from xltray.context import JobContext, Progress
 HERE = Path(__file__).parent
 NOTES = "XLTRAY_FAULT_NOTES"
 PAUSE = 0.25
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 # What workers run.

@@ -22,14 +22,14 @@ def test_a_sweep_in_a_bucket_gives_what_one_on_a_disk_does(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     uri = f"{s3_bucket}/results/one"
     file = write_sweep(tmp_path / "one.yaml", ONE_CELL, uri)
-    assert "1 of 1 surfaces" in run("xltray.sweep", str(file), "runtime.address=local")
+    assert "1 of 1 surface" in run("xltray.sweep", str(file), "runtime.address=local")
     store, cell = Store(uri), tiny.cell()
     for path in (store.surface_path(cell), store.geometry_path(cell)):
         assert store.read_table(path).equals(tiny.store.read_table(path)), path
     for endpoint in cell.endpoints.values():
         path = f"{store.endpoint_path(endpoint.id)}/model.safetensors"
         assert store.read_bytes(path) == tiny.store.read_bytes(path)
-    assert store.names("") == ["encoders", "endpoints", "geometry", "surfaces", "sweeps"]
+    assert not store.names("checkpoints")
 
     rows = pd.read_parquet(f"{uri}/surfaces")
     assert set(rows.cell) == {cell.id}
@@ -39,7 +39,7 @@ def test_a_sweep_in_a_bucket_gives_what_one_on_a_disk_does(
     status = run("xltray.status", str(file))
     assert "finetune" in status
     store.delete(store.surface_path(cell))
-    assert "0 of 3 fine-tunings, 1 of 1 surfaces" in run("xltray.sweep", str(file), "runtime.address=local")
+    assert "0 of 3 fine-tunings, 1 of 1 surface" in run("xltray.sweep", str(file), "runtime.address=local")
     assert store.read_table(store.surface_path(cell)).equals(
         tiny.store.read_table(tiny.store.surface_path(cell))
     )

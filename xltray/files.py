@@ -6,15 +6,17 @@ Paths are relative to the root, with forward slashes.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import posixpath
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs
@@ -27,9 +29,26 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # These have no folders, only keys with slashes: creating one would leave an empty marker object.
 _FOLDERLESS = frozenset({"s3", "gcs", "abfs"})
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+# As Arrow words what S3 says for good.
+_REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
+
+PATIENCE_SECONDS = 120.0
+"""How long a running sweep bears with a store that fails."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
+
+_Result = TypeVar("_Result")
+
 
 class Files:
-    """A folder tree on any file system, with atomic writes."""
+    """A folder tree on any file system, with atomic writes.
+
+    What may pass (a network that stalls, a server that is restarted) is tried again for ``patience``
+    seconds; none by default, so that a wrong address is told at once.
+    """
+
+    patience = 0.0
 
     def __init__(self, uri: str) -> None:
         """Open a local path (relative ones become absolute) or a URI.
@@ -66,8 +85,12 @@ class Files:
 
     def read_bytes(self, path: str) -> bytes:
         """Return the content of a file."""
-        with self._explained("read", path), self._fs.open_input_file(self._at(path)) as file:
-            return bytes(file.read())
+
+        def read() -> bytes:
+            with self._fs.open_input_file(self._at(path)) as file:
+                return bytes(file.read())
+
+        return self._patiently("read", path, read)
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file, atomically; replaces one that is there."""
@@ -95,8 +118,12 @@ class Files:
 
     def read_table(self, path: str) -> pa.Table:
         """Return the table of a Parquet file, without columns from its path."""
-        with self._explained("read", path), self._fs.open_input_file(self._at(path)) as file:
-            return pq.ParquetFile(file).read()
+
+        def read() -> pa.Table:
+            with self._fs.open_input_file(self._at(path)) as file:
+                return pq.ParquetFile(file).read()
+
+        return self._patiently("read", path, read)
 
     def write_table(self, path: str, table: pa.Table) -> None:
         """Write a Parquet file."""
@@ -114,12 +141,15 @@ class Files:
 
     def delete(self, path: str) -> None:
         """Remove a file or a folder with all that it holds; nothing happens if it is absent."""
-        kind = self._type(path)
-        with self._explained("delete", path):
+
+        def remove() -> None:
+            kind = self._type(path)
             if kind == pyarrow.fs.FileType.Directory:
                 self._fs.delete_dir(self._at(path))
             elif kind != pyarrow.fs.FileType.NotFound:
                 self._fs.delete_file(self._at(path))
+
+        self._patiently("delete", path, remove)
 
     # Inside
 
@@ -136,15 +166,13 @@ class Files:
         return posixpath.join(self._root, path) if path else self._root
 
     def _type(self, path: str) -> Any:
-        with self._explained("look up", path):
-            return self._fs.get_file_info(self._at(path)).type
+        return self._patiently("look up", path, lambda: self._fs.get_file_info(self._at(path)).type)
 
     def _listing(self, path: str, recursive: bool) -> Iterator[tuple[str, Any]]:
         """Yield (path below ``path``, type), leaving out files that are still being written."""
         base = self._at(path)
         selector = pyarrow.fs.FileSelector(base, allow_not_found=True, recursive=recursive)
-        with self._explained("list", path):
-            found = self._fs.get_file_info(selector)
+        found = self._patiently("list", path, lambda: self._fs.get_file_info(selector))
         for info in found:
             if not info.base_name.endswith(TEMPORARY):
                 yield info.path.removeprefix(base).strip("/"), info.type
@@ -153,7 +181,8 @@ class Files:
         """Let ``write`` fill a place, and make it visible as ``path`` in one step."""
         place = self._at(path)
         folder, _, name = place.rpartition("/")
-        with self._explained("write", path):
+
+        def commit() -> None:
             if folder and self._fs.type_name not in _FOLDERLESS:
                 self._fs.create_dir(folder, recursive=True)
             if not self._is_local:
@@ -167,8 +196,24 @@ class Files:
                 Path(temporary).unlink(missing_ok=True)
                 raise
 
+        self._patiently("write", path, commit)
+
     def _copy_in(self, source: Path, place: str) -> None:
         pyarrow.fs.copy_files(str(source), place, pyarrow.fs.LocalFileSystem(), self._fs)
+
+    def _patiently(self, verb: str, path: str, action: Callable[[], _Result]) -> _Result:
+        """Do something with the file system, again if what went wrong may pass."""
+        deadline = time.monotonic() + self.patience
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                with self._explained(verb, path):
+                    return action()
+            except StoreError as error:
+                if time.monotonic() + pause > deadline or not _may_pass(error.__cause__):
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     @contextmanager
     def _explained(self, verb: str, path: str = "") -> Iterator[None]:
@@ -181,11 +226,19 @@ class Files:
             raise StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}") from error
 
 
+def _may_pass(error: BaseException | None) -> bool:
+    if not isinstance(error, OSError) or isinstance(error, _LASTING):
+        return False
+    return error.errno not in _NO_ROOM and not any(word in str(error) for word in _REFUSALS)
+
+
 def _advice(verb: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and verb in ("read", "download"):
         return "Run the sweep again: it makes what is missing."
     if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
         return "A file lies where a folder is needed, or the reverse: move it away, or change `storage`."
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return "Make room where the store is, or change `storage`; the same command goes on."
     if isinstance(error, PermissionError):
         return "Ask for access, or change `storage`."
     if isinstance(error, pa.ArrowInvalid) and verb == "read":

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from xltray.errors import INTERRUPTED, DamagedError, XltrayError, summary
+from xltray.errors import INTERRUPTED, DamagedError, StoreError, XltrayError, summary
 from xltray.estimate import estimate
+from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.jobs import Job
 from xltray.learned import describe, find_unlearned, write_unlearned
@@ -121,6 +122,8 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     _print_notes(inputs, console)
     store = Store(sweep.storage)
     store.check_writable()
+    # From here on it is known to be right, so what fails may pass.
+    store.patience = PATIENCE_SECONDS
     with hold_lease(store, sweep.name, console.print):
         return _run_missing(plan, store, console, command)
 
@@ -191,7 +194,11 @@ def _report(
 ) -> int:
     sweep = plan.sweep
     path = f"{store.sweep_path(sweep.name)}/failures.json"
-    store.write_json(path, {"failed": dict(outcome.failed), "skipped": dict(outcome.skipped)})
+    try:
+        store.write_json(path, {"failed": dict(outcome.failed), "skipped": dict(outcome.skipped)})
+    except StoreError as error:
+        # A full disk, for one: what the run has to say is said all the same.
+        console.print(str(error))
     left = len(needed) - len(outcome.done)
     if not left:
         console.print(f"Done: {len(outcome.done)} jobs. Results in {sweep.storage}; figures:")
