@@ -1,10 +1,4 @@
-"""A real sweep at a slow pace on a cluster of this machine, and the faults that befall it.
-
-    python tests/made_faults.py SWEEP.yaml ...     xltray.sweep, with jobs that say where they are and pause
-
-Jobs are the real ones; after each step they leave a line in a folder, so that a test knows which process to
-kill, and when.
-"""
+"""Faults that befall a slow sweep (made_slow_jobs.py) on a cluster of this machine."""
 
 from __future__ import annotations
 
@@ -14,64 +8,52 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+from made_slow_jobs import NOTES
+from ray.cluster_utils import Cluster
+from tiny import SWEEP, Tiny
 
-from xltray.cluster.jobrunners import JobRunners, real_runners
-from xltray.context import JobContext, Progress
+from xltray.store import Store
 
 HERE = Path(__file__).parent
-NOTES = "XLTRAY_FAULT_NOTES"
-PAUSE = 0.25
 PATIENCE = 300.0
 
 
-# What workers run.
+# One cell of the sweep that the fixture ``tiny`` has run undisturbed, so of the same id.
+ONE_CELL = {**SWEEP, "tasks": ["pos"], "pairs": {"qaa": ["qab"]}}
 
 
-def slow_runners() -> JobRunners:
-    """The real jobs, with notes and pauses."""
-    real = real_runners()
-
-    def finetune(job: Any, context: JobContext) -> Iterator[Progress]:
-        for number, progress in enumerate(real.finetune(job, context), 1):
-            _note("finetune", number)
-            yield progress
-
-    def evaluator(context: JobContext) -> Any:
-        inner = real.evaluator(context)
-        score = inner.score
-        done = [0]
-
-        def noted(chunk: Any) -> Any:
-            done[0] += 1
-            _note("server", done[0])
-            return score(chunk)
-
-        inner.score = noted  # type: ignore[method-assign]
-        return inner
-
-    return JobRunners(real.pretrain, finetune, real.surface, evaluator)
+def environment(notes: Path) -> dict[str, str]:
+    """Return what must be in the environment before machines start; notes go to that folder."""
+    path = f"{HERE}{os.pathsep}{HERE.parent}"
+    return {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": path,
+        NOTES: str(notes),
+    }
 
 
-def _note(kind: str, number: int) -> None:
-    import ray
+class Machines:
+    """A head that runs no jobs, and two machines of one CPU each."""
 
-    node = ray.get_runtime_context().get_node_id()
-    note = {"kind": kind, "pid": os.getpid(), "node": node, "number": number}
-    path = Path(os.environ[NOTES]) / f"{time.monotonic_ns()}-{uuid.uuid4().hex}"
-    path.with_suffix(".tmp").write_text(json.dumps(note))
-    path.with_suffix(".tmp").rename(path.with_suffix(".json"))
-    time.sleep(PAUSE)
+    def __init__(self) -> None:
+        head = {"num_cpus": 0, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
+        self.address = self.cluster.address
+        for _ in range(2):
+            self.cluster.add_node(num_cpus=1)
 
-
-# What tests do with it.
+    def lose(self, node_id: str, whole: bool) -> None:
+        """Kill a machine, and let another one join."""
+        (node,) = [node for node in self.cluster.worker_nodes if node.node_id == node_id]
+        kill_node(node, whole)
+        self.cluster.worker_nodes.discard(node)
+        self.cluster.add_node(num_cpus=1)
 
 
 class Driver:
@@ -81,7 +63,7 @@ class Driver:
         """Start it."""
         self.notes = notes
         self._seen = set(notes.iterdir())
-        command = [sys.executable, str(HERE / "made_faults.py"), str(file), f"runtime.address={address}"]
+        command = [sys.executable, str(HERE / "made_slow_jobs.py"), str(file), f"runtime.address={address}"]
         self.process = subprocess.Popen(
             command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -129,15 +111,19 @@ def kill_node(node: Any, whole: bool) -> None:
             continue
 
 
-def main(arguments: list[str]) -> int:
-    """Run a sweep with slow jobs."""
-    import xltray.cluster.run as run
-    from xltray.sweep import main as sweep
-
-    slow: Callable[..., Any] = partial(run.run_plan, runners="made_faults:slow_runners")
-    run.run_plan = slow
-    return sweep(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def check_results(tiny: Tiny, root: Path) -> list[Any]:
+    """Compare all results with the undisturbed run's; returns what was said of resumptions."""
+    store, cell = Store(str(root)), tiny.cell()
+    for path in (store.surface_path(cell), store.geometry_path(cell)):
+        found, expected = store.read_table(path), tiny.store.read_table(path)
+        assert found.equals(expected), path
+        assert len(found) == len(found.group_by(found.column_names).aggregate([])), "no row is doubled"
+    resumed = []
+    for endpoint in cell.endpoints.values():
+        path = f"{store.endpoint_path(endpoint.id)}/model.safetensors"
+        assert store.read_bytes(path) == tiny.store.read_bytes(path)
+        resumed += store.read_json(f"endpoints/{endpoint.id}/DONE.json").get("resumed", [])
+    assert not store.names("checkpoints")
+    assert not store.exists(store.parts_path(cell))
+    assert not list(root.rglob("*.tmp"))
+    return resumed

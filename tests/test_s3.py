@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_faults import write_sweep
-from test_faults import ONE_CELL
+from made_faults import ONE_CELL, write_sweep
 from test_whole_sweeps import run
 from tiny import Tiny
 
