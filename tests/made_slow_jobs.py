@@ -1,4 +1,4 @@
-"""A real sweep at a slow pace: ``python tests/made_slow_jobs.py SWEEP.yaml ...`` is xltray.sweep, with pauses.
+"""A sweep at a slow pace: ``python tests/made_slow_jobs.py SWEEP.yaml ...`` is xltray.sweep, with pauses.
 
 Jobs are the real ones; after each step they leave a note in a folder, so that a test knows which process to
 kill, and when.

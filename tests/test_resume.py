@@ -205,7 +205,9 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_result(
 
     def full(local: Path, path: str, done: Mapping[str, Any]) -> None:
         if path.startswith("checkpoints/"):
+            context.store.write_bytes(f"{path}/weights.safetensors", b"half")
             raise StoreError("no space left")
+        assert not checkpoints(context, job), "half a checkpoint takes no room"
         publish(local, path, done)
 
     monkeypatch.setattr(context.store, "publish_directory", full)

@@ -19,6 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,6 +115,9 @@ class Checkpoints:
                 self.store.delete(f"{self.folder}/{other}")
         except (StoreError, OSError) as error:
             _log.warning("no checkpoint after step %s: %s", checkpoint.state["steps"], error)
+            # What there is of it may be what fills the disk.
+            with suppress(StoreError):
+                self.store.delete(f"{self.folder}/{name}")
         self._written = time.monotonic()
         self._took = self._written - begin
 
