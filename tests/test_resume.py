@@ -234,7 +234,7 @@ def test_one_from_another_device_says_so_and_scores_its_best_again(tiny: Tiny, t
     marker = f"checkpoints/{job.id}/{last}/DONE.json"
     done = context.store.read_json(marker)
     done["origin"]["device"] = "cuda: another"
-    best = done["state"]["selection"]
+    best = done["state"]["validations"]
     # A count that only the other device finds.
     best["best_counts"]["qaa"]["accuracy"][0] += 1000
     context.store.write_json(marker, done)

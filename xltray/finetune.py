@@ -35,7 +35,7 @@ from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.resume import Checkpoint, Checkpoints
-from xltray.selection import Selection
+from xltray.validations import Validations
 from xltray.store import WEIGHTS
 from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
@@ -107,7 +107,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.task: Task = get_task(self.job.task)
         self.model: EndpointModel = self.flat.model  # type: ignore[assignment]
-        self.selection = Selection(self.task.primary, self.job.recipe)
+        self.validations = Validations(self.task.primary, self.job.recipe)
         self.checkpoints = Checkpoints(self.job.id, self.context)
         self.initial = weights_hash(self.flat.flat_P)
         self.best_P: Tensor = self.flat.flat_P.clone()
@@ -136,7 +136,7 @@ class _Run:
                 if step in validate_after:
                     self._validate(epoch + step / epoch_steps, float(torch.stack(losses).mean()))
                     losses.clear()
-                    if self.selection.exhausted:
+                    if self.validations.exhausted:
                         yield Progress(self.steps, total, "steps")
                         return
                     if self.steps < total and self.checkpoints.is_due:
@@ -145,7 +145,7 @@ class _Run:
                     yield Progress(self.steps, total, "steps")
 
     def _validate(self, epoch: float, train_loss: float) -> None:
-        if self.selection.add(self.steps, epoch, train_loss, self._evaluate()):
+        if self.validations.add(self.steps, epoch, train_loss, self._evaluate()):
             self.best_P.copy_(self.flat.flat_P)
 
     def _evaluate(self) -> dict[str, Evaluation]:
@@ -157,17 +157,17 @@ class _Run:
     def _write_checkpoint(self, training: Training) -> None:
         values, tensors = training.state()
         tensors["weights"] = self.flat.flat_P.detach().cpu()
-        if self.selection.best_step != self.steps:
+        if self.validations.best_step != self.steps:
             tensors["best"] = self.best_P.cpu()
         state = {
             "steps": self.steps,
             "initial": self.initial,
             "training": values,
-            "selection": self.selection.state(),
+            "validations": self.validations.state(),
             "resumed": self.resumed,
             "seconds": time.monotonic() - self.begun,
         }
-        self.checkpoints.write(Checkpoint(state, self.selection.rows, tensors))
+        self.checkpoints.write(Checkpoint(state, self.validations.rows, tensors))
 
     def _resume(self, training: Training) -> bool:
         """Go on from the last checkpoint; returns whether there is one of a training from these weights."""
@@ -177,14 +177,14 @@ class _Run:
         (state, rows, tensors), origin = found
         self.steps = state["steps"]
         self.begun -= state["seconds"]
-        self.selection.restore(state["selection"], rows)
+        self.validations.restore(state["validations"], rows)
         exact = self.checkpoints.origin.repeats(origin)
         self.resumed = [*state["resumed"], {"step": self.steps, "exact": exact, "from": asdict(origin)}]
         self.best_P.copy_(tensors.get("best", tensors["weights"]))
         if not exact:
             # Its counts must be those that a surface finds at this corner, on the kind of device used now.
             self.flat.assign(self.best_P)
-            self.selection.rescore(self._evaluate())
+            self.validations.rescore(self._evaluate())
         self.flat.assign(tensors["weights"])
         training.restore(state["training"], tensors)
         return True
@@ -197,7 +197,7 @@ class _Run:
                 f"endpoint {self.job.id}: found weights that are not finite in its best model; expected "
                 "finite ones. It diverged: lower finetune.learning_rate, or set finetune.clip_norm."
             )
-        rows = self.selection.history()
+        rows = self.validations.history()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self.flat.save(folder / WEIGHTS)
@@ -211,12 +211,12 @@ class _Run:
         """Return what DONE.json says."""
         baselines = {language: self._compare(language, dev) for language, dev in self.devs.items()}
         return {
-            "counts": self.selection.best_counts,
-            "score": self.selection.best_score,
+            "counts": self.validations.best_counts,
+            "score": self.validations.best_score,
             "learned": all(said["learned"] for said in baselines.values()),
             "baselines": baselines,
             "unscorable": {language: dev.split.unscorable for language, dev in self.devs.items()},
-            "best_step": self.selection.best_step,
+            "best_step": self.validations.best_step,
             "steps": self.steps,
             "initial_weights": self.initial,
             "parameters": self.flat.layout.size,
@@ -228,7 +228,7 @@ class _Run:
     def _compare(self, language: str, dev: DevSet) -> dict[str, Any]:
         """Compare the kept model's score on a dev set with the best constant answer's."""
         metric, baseline = self.task.primary, self.task.baseline(dev.split)
-        score = Counts(*self.selection.best_counts[language][metric]).value
+        score = Counts(*self.validations.best_counts[language][metric]).value
         verdict = judge(score, baseline.value, (baseline.predicted + baseline.gold) / 2)
         return {
             "metric": metric,

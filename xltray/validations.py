@@ -13,7 +13,7 @@ _SAVED = ("best_score", "best_step", "best_counts", "since_gain", "gained_score"
 
 
 @dataclass
-class Selection:
+class Validations:
     """Judges validations by the mean of the ``primary`` metric over the dev sets."""
 
     primary: str
