@@ -27,12 +27,13 @@ from ray.exceptions import LocalRayletDiedError
 from rich.console import Console
 
 from xltray.cluster import session
-from xltray.cluster.capacity import CapacityError, bundles, check_room
+from xltray.cluster.capacity import CapacityError, bundles, check_room, count_devices
 from xltray.cluster.jobrunners import JobRunners
 from xltray.cluster.run import RunOutcome, run_plan
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.server import EndpointServer, RayPool
 from xltray.cluster.session import ClusterError, worker_environment
+from xltray.cluster.trial import JobTrial
 from xltray.context import JobContext, Progress
 from xltray.errors import CornerMismatchError
 from xltray.grid import Chunk
@@ -83,13 +84,16 @@ def fake_finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
         directory=str(Path.cwd()),
         threads=os.environ.get("OMP_NUM_THREADS"),
         torch="torch" in sys.modules,
+        title=Path("/proc/self/cmdline").read_text().strip("\0 "),
     )
     for step in range(200 if job.task == "slow" else 3):
         yield Progress(step, 200, "steps")
         time.sleep(0.3 if job.task == "slow" else 0)
     if job.task == "broken" or (job.task == "flaky" and not before):
         raise ValueError(f"loss of {job.languages} is not finite")
-    if job.task == "killed" and not before:
+    if job.task == "unlucky" and before == 1:
+        raise ValueError("it diverged")
+    if job.task == "doomed" or (before < {"killed": 1, "unlucky": 3}.get(job.task, 0)):
         os.kill(os.getpid(), signal.SIGKILL)
     if job.task == "committed":
         context.store.write_json(f"{context.store.endpoint_path(job.id)}/DONE.json", {})
@@ -116,7 +120,12 @@ def fake_surface(
         scores += new
         yield Progress(len(scores), len(points), "points")
     assert sorted(score.point for score in scores) == list(points)
-    note(context.store, f"servers-{job.id}", servers=sorted({score.correct for score in scores}))
+    note(
+        context.store,
+        f"servers-{job.id}",
+        servers=sorted({score.correct for score in scores}),
+        names=ray.util.list_named_actors(),
+    )
     for path in (context.store.surface_path(job), context.store.geometry_path(job)):
         context.store.write_bytes(path, b"made up")
 
@@ -221,7 +230,14 @@ def jobs_of(*jobs: Job) -> dict[str, Job]:
 
 
 def run(store: Store, jobs: dict[str, Job], **runtime: Any) -> tuple[RunOutcome, str]:
-    options = {"dashboard": False, "points_per_chunk": 2, "retries": 0, "device": "cpu", **runtime}
+    usual = {
+        "dashboard": False,
+        "points_per_chunk": 2,
+        "retries": 0,
+        "retries_after_loss": 0,
+        "device": "cpu",
+    }
+    options = {**usual, **runtime}
     sweep = SweepSpec(
         name="test",
         tasks=("pos",),
@@ -260,10 +276,28 @@ def test_a_small_sweep_runs_in_order_and_reuses_processes(store: Store) -> None:
     servers = [notes(store, f"servers-{job.id}")[0]["servers"] for job in cells]
     assert all(len(used) == 1 for used in servers)
     assert len({used[0] for used in servers}) <= 2, "a server lives on and loads the next cell"
+    names = {
+        name.partition(" server 0 ")[0]
+        for job in cells
+        for name in notes(store, f"servers-{job.id}")[0]["names"]
+    }
+    assert names
+    assert names <= {job.id for job in cells}
     lines = shown.splitlines()
     assert lines[0].startswith("11 jobs to run (1 pretrain, 7 finetune, 3 surface) on the Ray in use (2 CPUs")
     assert sum(" done in " in line for line in lines) == 11
     assert lines[-1].startswith("11 of 11 jobs done, 0 running")
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_names_for_people_and_trackers(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = finetune_job("named", "aa")
+    outcome, _ = run(store, {job.id: job}, callbacks=("tensorboard",))
+    assert not outcome.failed
+    [ran] = notes(store, job.id)
+    assert ran["title"].startswith(f"ray::finetune {job.id}"), "as ps and the dashboard show the process"
+    assert list((tmp_path / "runs" / "test" / job.id).glob("events.out.tfevents.*"))
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -292,21 +326,28 @@ def test_a_failed_job_skips_what_needs_it_and_the_rest_goes_on(store: Store) -> 
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_failed_jobs_are_tried_again_but_refusals_are_not(store: Store) -> None:
-    flaky, killed = finetune_job("flaky", "aa"), finetune_job("killed", "aa")
-    broken, refused = finetune_job("broken", "aa"), finetune_job("refused", "aa")
-    outcome, shown = run(store, jobs_of(flaky, killed, broken, refused), retries=1)
-    assert set(outcome.done) == {flaky.id, killed.id}
-    assert set(outcome.failed) == {broken.id, refused.id}
-    runs = {job.task: len(notes(store, job.id)) for job in (flaky, killed, broken, refused)}
-    assert runs == {"flaky": 2, "killed": 2, "broken": 2, "refused": 1}
-    assert f"finetune {killed.id} failed and is tried again: the job's process died" in shown
+    flaky, unlucky = finetune_job("flaky", "aa"), finetune_job("unlucky", "aa")
+    broken, doomed, refused = (finetune_job(task, "aa") for task in ("broken", "doomed", "refused"))
+    jobs = (flaky, unlucky, broken, doomed, refused)
+    outcome, shown = run(store, jobs_of(*jobs), retries=1, retries_after_loss=2)
+    assert set(outcome.done) == {flaky.id, unlucky.id}
+    assert set(outcome.failed) == {broken.id, doomed.id, refused.id}
+    runs = {job.task: len(notes(store, job.id)) for job in jobs}
+    # Lost, an error, lost again: neither kind of failure uses up the other's budget.
+    assert runs == {"flaky": 2, "unlucky": 4, "broken": 2, "doomed": 3, "refused": 1}
+    assert f"finetune {flaky.id} failed and is tried again: ValueError: loss of ('aa',) is not" in shown
+    assert f"finetune {unlucky.id} failed and is tried again: ValueError: it diverged (error 1 of 1)" in shown
+    lost = "the job's process died (out of memory, killed, or its machine was lost)"
+    assert f"finetune {doomed.id} failed and is tried again: {lost} (loss 2 of 2)" in shown
+    assert outcome.failed[doomed.id].startswith(lost)
+    assert outcome.failed[doomed.id].endswith("(tried 3 times)")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_servers_share_a_surface_and_die_with_their_trial(store: Store) -> None:
     job = cell("orphaned", "aa", "bb")
-    outcome, shown = run(store, jobs_of(job), retries=1, servers_per_surface=2)
+    outcome, shown = run(store, jobs_of(job), retries_after_loss=1, servers_per_surface=2)
     assert not outcome.failed
     assert f"surface {job.id} failed and is tried again" in shown
     [served] = notes(store, f"servers-{job.id}")
@@ -345,7 +386,7 @@ def make_pool(store: Store, servers: int, cpus: float = 0.0) -> RayPool:
         "checkpoint_seconds": 60.0,
     }
     actor = ray.remote(EndpointServer)
-    return RayPool(lambda number: actor.options(num_cpus=cpus).remote(config), servers, start_seconds=10)
+    return RayPool(lambda number: actor.options(num_cpus=cpus).remote(config), servers, start_seconds=60)
 
 
 CHUNKS: Sequence[Chunk] = [Chunk("all", (first, first + 1)) for first in range(0, 24, 2)]
@@ -379,6 +420,22 @@ def test_a_pool_serves_cell_after_cell_and_replaces_a_server_that_died_between(s
     [(_, scores)] = pool.score(CHUNKS[:1])
     pool.close()
     assert scores[0].correct != pids[0]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_actors_are_named_for_the_job_that_they_started_with(store: Store) -> None:
+    config = {
+        "id": "pos-aa-bb-s0-toy-1",
+        "kind": "surface",
+        "runners": FAKES,
+        "storage": store.uri,
+        "data": DataSpec().model_dump_json(),
+        "device": "cpu",
+        "threads": 1,
+        "checkpoint_seconds": 60.0,
+    }
+    assert repr(EndpointServer(config)) == "EndpointServer(pos-aa-bb-s0-toy-1)"
+    assert repr(JobTrial(config)) == "JobTrial(surface pos-aa-bb-s0-toy-1)"
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -439,6 +496,19 @@ def test_a_job_that_fits_nowhere_is_an_error() -> None:
         check_room("finetune", [{"CPU": 1.0, "GPU": 1.0}], nodes)
     with pytest.raises(CapacityError, match="needs 8 CPU; found 6 CPU on all machines together"):
         check_room("surface", [{"CPU": 4.0}, {"CPU": 4.0}], nodes)
+
+
+def test_devices_are_gpus_with_cpus_for_them_or_else_threads() -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 9.0, "GPU": 8.0}},
+        {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 4.0}},
+        {"Alive": True, "Resources": {}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    assert count_devices(1, "cuda", nodes) == 8 + 4
+    assert count_devices(2, "cuda", nodes) == 4 + 4
+    assert count_devices(1, "cpu", nodes) == 25
+    assert count_devices(4, "cpu", nodes) == 2 + 4
 
 
 def test_a_ray_that_is_not_there(store: Store) -> None:

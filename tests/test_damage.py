@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from tiny import Tiny, run_job
 
+from xltray.cluster.metrics import WorkMetrics
 from xltray.cluster.trial import SET_ASIDE, JobTrial
 from xltray.errors import DamagedError, StoreError
 from xltray.evaluator import LocalPool
@@ -128,6 +129,7 @@ def step(own: Tiny, job: Job) -> str:
     runtime = {"threads": 1, "checkpoint_seconds": 60.0, "device": "cpu", "servers": 1, "points_per_chunk": 4}
     trial = JobTrial.__new__(JobTrial)
     trial._pool = None if isinstance(job, FinetuneJob) else LocalPool(own.context)  # type: ignore[assignment]
+    trial._metrics = WorkMetrics()
     trial._begin(
         {
             **runtime,
@@ -135,6 +137,7 @@ def step(own: Tiny, job: Job) -> str:
             "data": own.sweep.data.model_dump_json(),
             "job": job.model_dump_json(),
             "id": job.id,
+            "kind": job.kind,
             "runners": "xltray.cluster.jobrunners:real_runners",
         }
     )

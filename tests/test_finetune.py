@@ -287,9 +287,13 @@ def test_the_best_model_is_kept_and_patience_ends(
     job = with_recipe(tiny.endpoint(), epochs=3, validations_per_epoch=2, **recipe)
     context = into(tiny, tmp_path)
     models = scripted(monkeypatch, {"qaa": scores})
-    progress = run_job(job, context)
+    begin, *progress = run_job(job, context)
     done = context.store.read_json(f"endpoints/{job.id}/DONE.json")
+    assert begin.done == 0
     assert len(progress) == len(models()) == validations
+    assert [told.scores["accuracy/qaa"] for told in progress if told.scores] == scores[:validations]
+    assert all(told.scores and told.scores["validation_seconds"] > 0 for told in progress)
+    assert all(told.scores and told.scores["train_loss"] > 0 for told in progress)
     assert torch.equal(kept(context, job), models()[best])
     assert done["score"] == pytest.approx(scores[best])
     assert done["counts"] == {"qaa": {"accuracy": [round(10000 * scores[best]), 10000, 10000]}}

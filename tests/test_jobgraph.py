@@ -139,3 +139,18 @@ def test_only_a_running_job_can_end() -> None:
     graph.complete("a")
     with pytest.raises(ValueError, match="job a is done, so it cannot become failed"):
         graph.fail("a", "late")
+
+
+def test_a_job_tried_again_waits_in_its_turn() -> None:
+    graph = JobGraph({"a": Task(2.0), "b": Task(3.0), "c": Task(needs=("a",))})
+    assert [graph.take(), graph.take()] == ["a", "b"]
+    graph.retry("a")
+    assert graph.states["a"] is State.WAITING
+    assert not graph.finished
+    graph.retry("b")
+    # With what waits for it, "a" is as long as "b".
+    assert [graph.take(), graph.take(), graph.take()] == ["a", "b", None]
+    graph.complete("a")
+    assert graph.take() == "c"
+    with pytest.raises(ValueError, match="job a is done, so it cannot become waiting"):
+        graph.retry("a")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
+import json
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from xltray.cluster.forecast import Work
 from xltray.cluster.progress import Board, duration
-
-
-class Job(NamedTuple):
-    kind: str
-    cost: float = 1.0
+from xltray.events import JsonLines
 
 
 class Clock:
@@ -25,17 +23,23 @@ class Clock:
 
 
 JOBS = {
-    "f1": Job("finetune", 10),
-    "f2": Job("finetune", 30),
-    "s1": Job("surface", 100),
-    "s2": Job("surface", 100),
+    "f1": Work("finetune", 10),
+    "f2": Work("finetune", 30),
+    "s1": Work("surface", 100),
+    "s2": Work("surface", 100),
 }
 
 
-def make_board(jobs: dict[str, Job] = JOBS, *, terminal: bool = False) -> tuple[Board, Clock, io.StringIO]:
+def make_board(
+    jobs: dict[str, Work] = JOBS, *, terminal: bool = False, **options: Any
+) -> tuple[Board, Clock, io.StringIO]:
     clock, out = Clock(), io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=100, height=40, color_system=None)
-    return Board(jobs, console, clock), clock, out
+    # Not what the tests' own terminal is.
+    environment = {"TERM": "xterm"}
+    console = Console(
+        file=out, force_terminal=terminal, width=100, height=40, color_system=None, _environ=environment
+    )
+    return Board(jobs, console, clock, **options), clock, out
 
 
 def test_plain_lines_at_the_start_when_jobs_end_and_at_the_end() -> None:
@@ -63,14 +67,17 @@ def test_plain_lines_at_the_start_when_jobs_end_and_at_the_end() -> None:
     ]
 
 
-def test_a_summary_at_least_every_30_seconds_but_no_more_often() -> None:
+def test_a_summary_every_30_seconds_whatever_else_is_said() -> None:
     board, clock, out = make_board()
     board.start("f1")
-    for _ in range(650):
+    for step in range(650):
         clock.now += 0.1
         board.tick()
-    assert len(out.getvalue().splitlines()) == 2
-    assert out.getvalue().startswith("0 of 4 jobs done, 1 running, 30 s so far")
+        if step % 100 == 0:
+            board.say("a line")
+    lines = [line for line in out.getvalue().splitlines() if line != "a line"]
+    assert len(lines) == 2
+    assert lines[0].startswith("0 of 4 jobs done, 1 running, 30 s so far")
 
 
 def test_points_per_second_over_the_last_minute() -> None:
@@ -104,30 +111,110 @@ def test_points_of_an_earlier_run_or_try_are_no_pace() -> None:
     clock.now += 5
     board.advance("s1", 330, 400, "points", first=320)
     assert board.points_per_second() == pytest.approx(30 / 10)
-    # 10 of 400 points took 5 s, so a unit of cost (4 points) takes 2 s.
-    assert board.seconds_left() == pytest.approx(2 * (10 + 30 + 17.5 + 100))
 
 
-def test_time_left_is_at_each_kinds_own_pace_shared_by_what_runs() -> None:
+def test_a_resumed_job_tells_its_pace_by_what_it_did_itself() -> None:
+    board, clock, _ = make_board({"s1": Work("surface", 100), "s2": Work("surface", 100)})
+    board.start("s1")
+    for done in (320, 330, 340):
+        clock.now += 10
+        board.advance("s1", done, 400, "points", first=320)
+    # A second a point, after ten seconds to start.
+    assert board.seconds_left() == pytest.approx(60 + 10 + 400, rel=0.03)
+    clock.now += 60
+    board.complete("s1")
+    clock.now += 5
+    assert board.seconds_left() == pytest.approx(90 / 0.2, rel=0.01)
+
+
+def test_time_left_counts_down_between_forecasts() -> None:
     board, clock, _ = make_board()
-    assert board.seconds_left() is None
     board.start("f1")
     clock.now += 20
-    board.complete("f1")  # 2 s a unit of cost; of surfaces nothing is known yet
-    assert board.seconds_left() == pytest.approx(2 * (30 + 100 + 100))
-    board.start("s1")
-    board.start("f2")
-    clock.now += 10
-    board.advance("s1", 1, 5, "points")  # 20 of 100 in 10 s: 0.5 s a unit
-    assert board.seconds_left() == pytest.approx((2 * 30 + 0.5 * (80 + 100)) / 2)
+    board.complete("f1")
+    first = board.seconds_left()
+    assert first is not None
+    clock.now += 1.5
+    assert board.seconds_left() == pytest.approx(first - 1.5)
 
 
-def test_time_left_of_jobs_without_a_cost() -> None:
-    board, clock, _ = make_board({"p1": Job("pretrain", 0.0), "p2": Job("pretrain", 0.0)})
-    board.start("p1")
-    clock.now += 4
-    board.complete("p1")
-    assert board.seconds_left() == pytest.approx(4)
+def test_time_left_is_shared_by_the_devices_there_are() -> None:
+    jobs = {f"f{number}": Work("finetune", 10) for number in range(9)}
+    board, clock, _ = make_board(jobs)
+    assert board.seconds_left() is None
+    board.start("f0")
+    clock.now += 20
+    board.complete("f0")
+    assert board.seconds_left() == pytest.approx(8 * 20, rel=0.01)
+    board.devices = 4
+    clock.now += 5
+    assert board.seconds_left() == pytest.approx(2 * 20, rel=0.01)
+
+
+def test_machines_get_the_same_as_events() -> None:
+    events = io.StringIO()
+    board, clock, _ = make_board(emit=JsonLines(events))
+    with board.shown("a new local Ray"):
+        board.start("f1")
+        clock.now += 31
+        board.complete("f1")
+        board.start("f2")
+        board.start("s1")
+        board.advance("s1", 40, 465, "points")
+        board.tick()
+        board.retry("f2", "OSError: no disk\n  File x")
+        board.fail("f2", "ValueError: not finite", skipped=["s2"])
+        board.say("a word")
+    told = [json.loads(line) for line in events.getvalue().splitlines()]
+    assert all(event.pop("time").endswith("+00:00") for event in told)
+    progress = [event for event in told if event["event"] == "progress"]
+    assert [event for event in told if event["event"] != "progress"] == [
+        {"event": "connected", "where": "a new local Ray"},
+        {"event": "job", "id": "f1", "kind": "finetune", "state": "running"},
+        {"event": "job", "id": "f1", "kind": "finetune", "state": "done", "seconds": 31.0},
+        {"event": "job", "id": "f2", "kind": "finetune", "state": "running"},
+        {"event": "job", "id": "s1", "kind": "surface", "state": "running"},
+        {
+            "event": "job",
+            "id": "f2",
+            "kind": "finetune",
+            "state": "retried",
+            "message": "OSError: no disk\n  File x",
+        },
+        {
+            "event": "job",
+            "id": "f2",
+            "kind": "finetune",
+            "state": "failed",
+            "seconds": 0.0,
+            "message": "ValueError: not finite",
+            "skipped": ["s2"],
+        },
+        {"event": "note", "message": "a word"},
+    ]
+    assert len(progress) == 2, "after 30 seconds and at the end"
+    first = progress[0]
+    assert first["under_way"]["s1"] == {"done": 40, "total": 465, "unit": "points"}
+    assert {key: first[key] for key in ("jobs", "running", "done", "failed", "skipped", "seconds")} == {
+        "jobs": 4,
+        "running": 2,
+        "done": 1,
+        "failed": 0,
+        "skipped": 0,
+        "seconds": 31.0,
+    }
+    assert first["seconds_left"] > 0
+    assert progress[1]["failed"] == progress[1]["skipped"] == 1
+
+
+def test_nobody_reading_the_events_ends_no_run() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    emit = JsonLines(Closed())
+    emit("note", message="unheard")
+    emit("note", message="unheard")
 
 
 def test_a_terminal_shows_the_jobs_by_kind_and_those_under_way() -> None:
@@ -146,6 +233,16 @@ def test_a_terminal_shows_the_jobs_by_kind_and_those_under_way() -> None:
     assert ["surface", "2", "0", "1", "0", "0"] in lines
     assert "s1  40/465 points, 1 s" in shown
     assert "[1/4] finetune f1 done in 10 s" in shown
+
+
+def test_a_terminal_without_a_cursor_gets_lines() -> None:
+    clock, out = Clock(), io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, _environ={"TERM": "dumb"})
+    board = Board(JOBS, console, clock)
+    with board.shown("Ray"):
+        clock.now += 30
+        board.tick()
+        assert "0 of 4 jobs done, 0 running, 30 s so far" in out.getvalue()
 
 
 def test_text_in_brackets_is_shown_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -70,6 +71,28 @@ def test_every_state_is_counted(own: Tiny, capsys: pytest.CaptureFixture[str]) -
     assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [8, 0, 1, 1, 0], "surface": [2, 1, 0, 1, 0]}
     assert f"failed  {failed.id}: EndpointError: diverged [bold]\n" in printed
     assert "the end" not in printed
+
+
+def test_all_of_it_as_json(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    failed, running = own.endpoint("pos", "qad"), own.cell("pos", "qab")
+    own.store.delete(f"endpoints/{failed.id}")
+    own.store.delete(own.store.surface_path(own.cell("pos", "qad")))
+    fail(own, failed, own.endpoint("pos", "qab"))
+    unfinish(own, running)
+    assert main(["tiny.yaml", "seeds=[0,1]", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["sweep"], told["storage"], told["changed"]) == ("tiny", own.sweep.storage, ["seeds"])
+    none = dict.fromkeys(STATES, 0)
+    assert told["counts"] == {
+        "pretrain": {**none, "done": 1},
+        "finetune": {**none, "done": 9, "failed": 1},
+        "surface": {**none, "done": 2, "under way": 1, "missing": 1},
+    }
+    assert list(told["jobs"]) == list(own.plan.jobs)
+    assert (told["jobs"][failed.id], told["jobs"][running.id]) == ("failed", "under way")
+    assert told["failed"] == {failed.id: "EndpointError: diverged [bold]\nTraceback ...\nthe end"}
+    assert all(own.plan.jobs[id_].task == "parsing" for id_ in told["unlearned"])
+    assert told["unlearned"]
 
 
 def test_what_failed_earlier_and_is_there_now_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,3 +241,19 @@ def test_it_needs_neither_ray_nor_torch(own: Tiny) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "Sweep tiny" in done.stdout
     assert Store(own.store.uri).names("sweeps/tiny") == ["plan.json", "sweep.yaml"]
+
+
+def test_only_some_jobs_are_shown(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    lost, other = own.endpoint("pos", "qab"), own.endpoint("parsing", "qab")
+    for job in (lost, other):
+        own.store.delete(f"endpoints/{job.id}")
+    fail(own, lost, other)
+    for task in ("pos", "parsing"):
+        own.store.delete(own.store.surface_path(own.cell(task, "qab")))
+    numbers, printed = told(capsys, "--only", "pos-qaa-qab-*")
+    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [2, 0, 1, 0, 0], "surface": [0, 0, 0, 1, 0]}
+    assert f"failed  {lost.id}" in printed
+    assert other.id not in printed
+    assert "did not learn" not in printed, "the parsers that did not are not shown"
+    assert main(["tiny.yaml", "--only", "poss-*"]) == 2
+    assert "--only: found 'poss-*'; expected a pattern of job ids. Did you mean" in capsys.readouterr().err

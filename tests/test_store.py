@@ -543,3 +543,14 @@ class TestFaults:
             disk.write_bytes("a", b"much longer")
         assert disk.read_bytes("a") == b"whole"
         assert [path.name for path in Path(disk.uri).iterdir()] == ["a"]
+
+
+def test_bytes_written_are_counted(store: Store, folder: Path) -> None:
+    assert store.written == 0
+    store.write_bytes("a/b", b"12345")
+    assert store.written == 5
+    store.publish_directory(folder, "endpoints/x", {})
+    marker = len(store.read_bytes("endpoints/x/DONE.json"))
+    assert (
+        store.written == 5 + sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) + marker
+    )

@@ -6,6 +6,7 @@ store when it ends. Whoever drives it (a Tune trial, a test, a notebook) decides
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,11 +15,16 @@ from xltray.store import Store
 
 
 class Progress(NamedTuple):
-    """How far a job is, in its own unit (``steps`` of training, ``points`` of a surface)."""
+    """How far a job is, in its own unit (``steps`` of training, ``points`` of a surface).
+
+    The first one says where the job begins: above 0 if an earlier run has left something to go on from.
+    ``scores`` are for trackers such as TensorBoard: of the validation just made, by name.
+    """
 
     done: int
     total: int
     unit: str
+    scores: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

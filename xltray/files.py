@@ -49,6 +49,8 @@ class Files:
     """
 
     patience = 0.0
+    written = 0
+    """Bytes that were written through this object."""
 
     def __init__(self, uri: str) -> None:
         """Open a local path (relative ones become absolute) or a URI.
@@ -100,6 +102,7 @@ class Files:
                 file.write(data)
 
         self._commit(path, write)
+        self.written += len(data)
 
     def read_json(self, path: str) -> Any:
         """Return what a JSON file holds."""

@@ -35,11 +35,11 @@ from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.resume import Checkpoint, Checkpoints
-from xltray.validations import Validations
 from xltray.store import WEIGHTS
 from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
 from xltray.training import Training
+from xltray.validations import Validations
 
 # Progress is told that often, besides after every validation.
 PROGRESS_STEPS = 50
@@ -122,9 +122,9 @@ class _Run:
         total = epoch_steps * recipe.epochs
         validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
         training = Training(self.task, self.flat, recipe, device=self.context.device, steps=total)
-        if self._resume(training):
-            yield Progress(self.steps, total, "steps")
+        self._resume(training)
         self.model.train()
+        yield Progress(self.steps, total, "steps")
         for epoch in range(recipe.epochs):
             losses: list[Tensor] = []
             # What is trained on already is drawn too: each epoch's order follows from the one before.
@@ -133,16 +133,19 @@ class _Run:
             for step, sequences in enumerate(batches[max(0, before) :], max(0, before) + 1):
                 losses.append(training.step(sequences))
                 self.steps += 1
+                scores = None
                 if step in validate_after:
-                    self._validate(epoch + step / epoch_steps, float(torch.stack(losses).mean()))
+                    train_loss = float(torch.stack(losses).mean())
+                    begin = time.monotonic()
+                    self._validate(epoch + step / epoch_steps, train_loss)
                     losses.clear()
-                    if self.validations.exhausted:
-                        yield Progress(self.steps, total, "steps")
-                        return
-                    if self.steps < total and self.checkpoints.is_due:
+                    scores = {**self.validations.latest(), "validation_seconds": time.monotonic() - begin}
+                    if not self.validations.exhausted and self.steps < total and self.checkpoints.is_due:
                         self._write_checkpoint(training)
-                if step in validate_after or self.steps % PROGRESS_STEPS == 0:
-                    yield Progress(self.steps, total, "steps")
+                if scores or self.steps % PROGRESS_STEPS == 0:
+                    yield Progress(self.steps, total, "steps", scores)
+                if self.validations.exhausted:
+                    return
 
     def _validate(self, epoch: float, train_loss: float) -> None:
         if self.validations.add(self.steps, epoch, train_loss, self._evaluate()):
@@ -169,11 +172,11 @@ class _Run:
         }
         self.checkpoints.write(Checkpoint(state, self.validations.rows, tensors))
 
-    def _resume(self, training: Training) -> bool:
-        """Go on from the last checkpoint; returns whether there is one of a training from these weights."""
+    def _resume(self, training: Training) -> None:
+        """Go on from the last checkpoint, if there is one of a training from these weights."""
         found = self.checkpoints.latest()
         if found is None or found[0].state["initial"] != self.initial:
-            return False
+            return
         (state, rows, tensors), origin = found
         self.steps = state["steps"]
         self.begun -= state["seconds"]
@@ -187,7 +190,6 @@ class _Run:
             self.validations.rescore(self._evaluate())
         self.flat.assign(tensors["weights"])
         training.restore(state["training"], tensors)
-        return True
 
     def publish(self) -> None:
         """Write the kept model, the job, the history and, last, DONE.json; then no checkpoint is needed."""

@@ -114,6 +114,8 @@ class _Planner:
         self.sweep = sweep
         self.inputs = inputs
         self.jobs: dict[str, Job] = {}
+        # Once: it takes a hundredth of a second, and there are hundreds of surfaces.
+        self.points = len(sweep.grid.grid())
         # What a byte of text costs with each encoder, as far as the sweep file tells its size.
         self.weight = {
             name: (encoder.known_parameters or TYPICAL_PARAMETERS) / TYPICAL_PARAMETERS
@@ -193,5 +195,5 @@ class _Planner:
             alphas=tuple(sorted(set(grid.lines.values()))) if grid.lines else (),
             scopes=self.sweep.scopes,
             evaluation=self.sweep.evaluation,
-            cost=self.weight[encoder.name] * dev_bytes * len(grid.grid()) * len(self.sweep.scopes),
+            cost=self.weight[encoder.name] * dev_bytes * self.points * len(self.sweep.scopes),
         )

@@ -21,7 +21,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from xltray.grid import CORNERS, Point, coordinate
 from xltray.inputs import FileInputs, check_names
 from xltray.jobs import SurfaceJob
 from xltray.plan import make_plan
+from xltray.selection import matching
 from xltray.spec import SweepSpec
 from xltray.started import commits
 from xltray.store import Store
@@ -164,15 +164,10 @@ def _name(number: Fraction) -> str:
 
 
 def _chosen(cells: Sequence[SurfaceJob], globs: Sequence[str]) -> list[SurfaceJob]:
-    problems = []
-    for glob in globs:
-        if not any(fnmatchcase(cell.id, glob) for cell in cells):
-            more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
-            known = ", ".join(cell.id for cell in cells[:_SHOWN])
-            problems.append(Problem("--cells", repr(glob), "a pattern of cell ids", f"Cells: {known}{more}."))
-    if problems:
-        raise SweepFileError("No cell is meant.", problems)
-    return [cell for cell in cells if not globs or any(fnmatchcase(cell.id, glob) for glob in globs)]
+    if not globs:
+        return list(cells)
+    meant = matching([cell.id for cell in cells], globs, "--cells", "cell")
+    return [cell for cell in cells if cell.id in meant]
 
 
 def _write(

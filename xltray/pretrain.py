@@ -67,6 +67,7 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
     if job.encoder.steps:
         passages += map(Passage, _sequences(text, pairs, tokenizer, job.encoder.max_length))
         passages += _following(job.encoder, context, tokenizer, len(passages))
+        yield Progress(0, job.encoder.steps, "steps")
         for step, loss in enumerate(train_masked_words(encoder, passages, job.encoder, context.device), 1):
             losses.append(loss)
             if step % PROGRESS_STEPS == 0:

@@ -196,7 +196,13 @@ class RuntimeSpec(Spec):
     threads: PositiveInt = Field(1, description="CPU threads, and CPUs reserved, of a job or server")
     servers_per_surface: PositiveInt = Field(1, description="EndpointServers that share a surface's points")
     points_per_chunk: PositiveInt = Field(16, description="points handed to a server at a time")
-    retries: NonNegativeInt = Field(1, description="how often a failed job is tried again")
+    retries: NonNegativeInt = Field(1, description="how often a job is tried again after an error of its own")
+    retries_after_loss: NonNegativeInt = Field(
+        5, description="how often a job is tried again after its process or machine was lost"
+    )
+    callbacks: Annotated[Items[Literal["tensorboard", "mlflow", "wandb"]], Distinct] = Field(
+        (), description="trackers that jobs are logged to, by Tune's callbacks; their packages must be here"
+    )
     checkpoint_seconds: float = Field(
         60.0,
         ge=0,

@@ -4,9 +4,12 @@ The plan that the sweep wrote when it last started says which jobs there are; th
 results are complete. Needs neither Ray nor the data. Overrides say which sweep of which store is meant
 (``name``, ``storage``); what else they and the sweep file say now is not yet the sweep's.
 
+    --only GLOB  only jobs whose id matches, e.g. 'pos-en-vi-*', and what they need (may be repeated)
+    --json       all of it as one JSON object, with the state of each job
+
     done         the result is in the store
     under way    a surface of which the store holds parts
-    failed       failed in the last run that came to an end
+    failed       failed when it was last tried, and is still missing
     missing      still to do
     not needed   not in the store, but whatever would read it is done
 """
@@ -14,19 +17,20 @@ results are complete. Needs neither Ray nor the data. Overrides say which sweep 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from xltray.errors import Problem, StoreError, XltrayError, summary
+from xltray.errors import XltrayError, summary
+from xltray.failures import read_failures
 from xltray.jobs import Job, SurfaceJob
 from xltray.learned import describe, find_unlearned
 from xltray.plan import Plan
-from xltray.spec import SweepSpec
+from xltray.selection import matching, with_prerequisites
 from xltray.started import differing, read_jobs
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
@@ -40,24 +44,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m xltray.status", description=__doc__.split("\n\n")[0])
     parser.add_argument("sweep", type=Path, help="the sweep file")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="jobs, by id")
+    parser.add_argument("--json", action="store_true", help="one JSON object, for machines")
     options = parser.parse_intermixed_args(arguments)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         sweep = load_sweep(options.sweep, options.overrides)
         store = Store(sweep.storage)
         jobs = read_jobs(sweep, store, f"python -m xltray.sweep {options.sweep}")
-        failures = _failures(sweep, store)
+        failures = read_failures(sweep.name, store).failed
         plan = Plan(sweep, {job.id: job for job in jobs})
+        shown = dict(plan.jobs)
+        if options.only:
+            shown = with_prerequisites(shown, matching(shown, options.only, "--only", "job"))
         states = job_states(plan, store, failures)
         unlearned = find_unlearned(plan, store)
         changed = differing(sweep, store)
     except XltrayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    console.print(_table(sweep.name, jobs, states))
-    for id_, message in failures.items():
-        if states.get(id_) == "failed":
-            console.print(f"failed  {id_}: {summary(str(message))}")
+    states = {id_: states[id_] for id_ in shown}
+    unlearned = {id_: entry for id_, entry in unlearned.items() if id_ in shown}
+    failed = {id_: message for id_, message in failures.items() if states.get(id_) == "failed"}
+    counts = _counts(shown.values(), states)
+    if options.json:
+        whole = {"sweep": sweep.name, "storage": sweep.storage, "counts": counts}
+        print(
+            json.dumps(
+                {**whole, "jobs": states, "failed": failed, "unlearned": unlearned, "changed": changed}
+            )
+        )
+        return 0
+    console.print(_table(sweep.name, counts))
+    for id_, message in failed.items():
+        console.print(f"failed  {id_}: {summary(message)}")
     for line in describe(unlearned):
         console.print(line)
     if changed:
@@ -68,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def job_states(plan: Plan, store: Store, failures: Mapping[str, Any]) -> dict[str, str]:
+def job_states(plan: Plan, store: Store, failures: Mapping[str, str]) -> dict[str, str]:
     """Return the state of each job, by id."""
     done = store.done_ids(plan.jobs.values())
     needed = plan.needed(done)
@@ -87,28 +107,19 @@ def job_states(plan: Plan, store: Store, failures: Mapping[str, Any]) -> dict[st
     return {job.id: state(job) for job in plan.jobs.values()}
 
 
-def _failures(sweep: SweepSpec, store: Store) -> Mapping[str, Any]:
-    path = f"{store.sweep_path(sweep.name)}/failures.json"
-    if not store.exists(path):
-        return {}
-    content = store.read_json(path)
-    failures = content.get("failed") if isinstance(content, dict) else None
-    if not isinstance(failures, dict):
-        advice = "Delete it; the next run writes it anew."
-        found = "no messages of failed jobs"
-        raise StoreError(str(Problem(f"{path} in {sweep.storage}", found, 'an object with "failed"', advice)))
-    return failures
+def _counts(jobs: Iterable[Job], states: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return how many jobs of each kind are in each state."""
+    own = {kind: [states[job.id] for job in jobs if job.kind == kind] for kind in KINDS}
+    return {kind: {state: found.count(state) for state in STATES} for kind, found in own.items() if found}
 
 
-def _table(name: str, jobs: Iterable[Job], states: Mapping[str, str]) -> Table:
+def _table(name: str, counts: Mapping[str, Mapping[str, int]]) -> Table:
     table = Table(title=f"Sweep {name}", title_justify="left")
     table.add_column("jobs")
     for state in STATES:
         table.add_column(state, justify="right")
-    for kind in KINDS:
-        own = [states[job.id] for job in jobs if job.kind == kind]
-        if own:
-            table.add_row(kind, *(str(own.count(state)) for state in STATES))
+    for kind, numbers in counts.items():
+        table.add_row(kind, *map(str, numbers.values()))
     return table
 
 

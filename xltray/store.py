@@ -133,8 +133,10 @@ class Store(Files):
         files = {}
         for name in (name for name in names if name != DONE):
             source = local / name
-            files[name] = {"size": source.stat().st_size, "sha256": file_fingerprint(source)}
+            size = source.stat().st_size
+            files[name] = {"size": size, "sha256": file_fingerprint(source)}
             self._commit(f"{path}/{name}", partial(self._copy_in, source))
+            self.written += size
         if not files:
             raise StoreError(f"cannot publish {path} in {self._shown}: found no files in {local}")
         self.write_json(f"{path}/{DONE}", {**done, "files": files})

@@ -1,11 +1,17 @@
 """``python -m xltray.sweep SWEEP.yaml [key=value ...]``: run a sweep, or what is missing of it.
 
     --dry-run              say what would run, and what it needs; no Ray, no network, no data needed
+    --json                 events as JSON on standard output, one a line; what people read on standard error
+    --only GLOB            only jobs whose id matches, e.g. 'pos-en-vi-*', and what they need (repeatable)
+    --limit N              at most N jobs, cell by cell: as many cells as can be are whole
+    --retry-failed         only what failed when it was last tried, and what was skipped for want of it
     --write-predictions    then write the predictions of all finished cells, as xltray.predict does:
                            in this process, on this machine's device, not on the cluster
 
-The store decides what runs: run the same command again and only what is missing runs. Exit codes:
-0 all done, 1 some jobs failed, 2 the sweep file or the store is wrong, 3 data or a model is
+The store decides what runs: run the same command again and only what is missing runs, what failed before
+included. The three options narrow that, and can be combined. An id is that of a cell
+(pos-en-vi-s0-mbert-...), an endpoint (pos-en+vi-s0-mbert-...) or an encoder. Exit codes: 0 all that was
+chosen is done, 1 some jobs failed, 2 the sweep file or the store is wrong, 3 data or a model is
 missing or broken, 130 interrupted. Endpoints that did not learn are named at the end; they are results
 and change no exit code.
 """
@@ -16,78 +22,117 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from xltray.errors import INTERRUPTED, DamagedError, StoreError, XltrayError, summary
+from xltray.errors import INTERRUPTED, DamagedError, XltrayError
 from xltray.estimate import estimate
+from xltray.events import Emit, JsonLines, silent
+from xltray.failures import read_failures
 from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
-from xltray.jobs import Job
-from xltray.learned import describe, find_unlearned, write_unlearned
 from xltray.lease import hold_lease
 from xltray.plan import Plan, make_plan
 from xltray.predict import predict_sweep
+from xltray.selection import Selection, choose
 from xltray.spec import SweepSpec
 from xltray.started import write_plan
 from xltray.store import Store
+from xltray.sweep_report import KINDS, Commands, nothing_chosen, nothing_left, plural, print_left, report
 from xltray.sweepfile import load_sweep
+from xltray.trackers import check_trackers
 
-if TYPE_CHECKING:
-    from xltray.cluster.run import RunOutcome
-
-KINDS = {"pretrain": "pretraining", "finetune": "fine-tuning", "surface": "surface"}
 MOST_ABSENT = 8
 """Absent inputs that a dry run names; the others are counted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m xltray.sweep", description=__doc__.split("\n\n")[0])
-    parser.add_argument("sweep", type=Path, help="the sweep file")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. seeds=[0,1] data.root=ud-2.7")
-    parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
-    parser.add_argument(
-        "--write-predictions",
-        action="store_true",
-        help="then write predictions, in this process: not on the cluster",
-    )
+    parser = _parser()
     options = parser.parse_intermixed_args(arguments)
+    if options.json and options.dry_run:
+        parser.error("--json tells of a run; found it with --dry-run, which runs nothing. Leave one out.")
     # Square brackets in a path are no markup.
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, stderr=options.json)
+    emit = JsonLines(sys.stdout) if options.json else silent
     try:
-        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
+        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names, check_trackers])
         if options.dry_run:
-            return _dry_run(sweep, console)
-        also = ["--write-predictions"] if options.write_predictions else []
-        code = _run(sweep, console, command=_command(options.sweep, [*options.overrides, *also]))
+            return _dry_run(sweep, options, console)
+        code = _run(sweep, options, console, emit)
         if options.write_predictions and code != INTERRUPTED:
             predict_sweep(sweep, console)
         return code
     except XltrayError as error:
         print(error, file=sys.stderr)
+        emit("error", exit_code=error.exit_code, message=str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print("Interrupted. The same command goes on.", file=sys.stderr)
+        emit("error", exit_code=INTERRUPTED, message="interrupted")
         return INTERRUPTED
 
 
-def _command(path: Path, overrides: Sequence[str]) -> str:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m xltray.sweep", description=__doc__.split("\n\n")[0])
+    parser.add_argument("sweep", type=Path, help="the sweep file")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. seeds=[0,1] data.root=ud-2.7")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only jobs whose id matches, and what they need; may be repeated",
+    )
+    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N jobs, cell by cell")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="only what failed when last tried, and what waits for it"
+    )
+    parser.add_argument(
+        "--write-predictions",
+        action="store_true",
+        help="then write predictions, in this process: not on the cluster",
+    )
+    parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"found {number}; expected at least 1")
+    return number
+
+
+def _commands(options: argparse.Namespace) -> Commands:
     # The interpreter as it was called: there may be no `python` on the path.
-    return shlex.join([sys.orig_argv[0], "-m", "xltray.sweep", str(path), *overrides])
+    whole = [sys.orig_argv[0], "-m", "xltray.sweep", str(options.sweep), *options.overrides]
+    whole += ["--write-predictions"] if options.write_predictions else []
+    only = [part for pattern in options.only for part in ("--only", pattern)]
+    limit = ["--limit", str(options.limit)] if options.limit else []
+    failed = [*whole, *only, *limit, "--retry-failed"]
+    again = failed if options.retry_failed else failed[:-1]
+    return Commands(again=shlex.join(again), whole=shlex.join(whole), failed=shlex.join(failed))
 
 
-def _dry_run(sweep: SweepSpec, console: Console) -> int:
+def _selection(sweep: SweepSpec, options: argparse.Namespace, store: Store) -> Selection:
+    retry = None
+    if options.retry_failed:
+        failures = read_failures(sweep.name, store)
+        retry = frozenset({*failures.failed, *failures.skipped})
+    return Selection(options.only, options.limit, retry)
+
+
+def _dry_run(sweep: SweepSpec, options: argparse.Namespace, console: Console) -> int:
     inputs = FileInputs(sweep.data, lenient=True)
     plan = make_plan(sweep, inputs)
     kinds = Counter[str](job.kind for job in plan.jobs.values())
     console.print(f"Sweep {sweep.name}, stored in {sweep.storage}")
     for kind, name in KINDS.items():
         if kinds[kind]:
-            console.print(f"  {kinds[kind]:>9,} {_plural(name, kinds[kind])}")
+            console.print(f"  {kinds[kind]:>9,} {plural(name, kinds[kind])}")
     scopes = f" x {len(sweep.scopes)} scopes" if len(sweep.scopes) > 1 else ""
     models = plan.evaluations // 2
     console.print(f"  {plan.points:>9,} points per surface{scopes}")
@@ -108,12 +153,20 @@ def _dry_run(sweep: SweepSpec, console: Console) -> int:
             console.print(f"  - {line}", markup=False)
         if len(absent) > MOST_ABSENT:
             console.print(f"  and {len(absent) - MOST_ABSENT} more")
+        if options.only or options.limit:
+            console.print("Were nothing done yet:")
+            _print_choice(plan, (), Selection(options.only, options.limit), console)
         return 0
-    _print_left(plan, plan.needed(Store(sweep.storage).done_ids(plan.jobs.values())), console)
+    store = Store(sweep.storage)
+    _print_choice(plan, store.done_ids(plan.jobs.values()), _selection(sweep, options, store), console)
     return 0
 
 
-def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
+def _print_choice(plan: Plan, done: Container[str], selection: Selection, console: Console) -> None:
+    print_left(plan, choose(plan, done, selection), plan.needed(done), console)
+
+
+def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: Emit) -> int:
     inputs = FileInputs(sweep.data)
     plan = make_plan(sweep, inputs)
     if inputs.missing:
@@ -125,30 +178,35 @@ def _run(sweep: SweepSpec, console: Console, *, command: str) -> int:
     # From here on it is known to be right, so what fails may pass.
     store.patience = PATIENCE_SECONDS
     with hold_lease(store, sweep.name, console.print):
-        return _run_missing(plan, store, console, command)
+        return _run_missing(plan, store, options, console, emit)
 
 
-def _run_missing(plan: Plan, store: Store, console: Console, command: str) -> int:
+def _run_missing(plan: Plan, store: Store, options: argparse.Namespace, console: Console, emit: Emit) -> int:
     sweep = plan.sweep
     done = store.done_ids(plan.jobs.values())
     store.drop_checkpoints(done)
-    needed = plan.needed(done - _cut_short(plan, store, done, console))
+    done -= _cut_short(plan, store, done, console)
+    needed, chosen = plan.needed(done), choose(plan, done, _selection(sweep, options, store))
+    emit("start", sweep=sweep.name, storage=sweep.storage, jobs=Counter(job.kind for job in chosen.values()))
     if not needed:
         write_plan(plan, store)
-        surfaces = sum(1 for _ in plan.of_kind("surface"))
-        console.print(f"Nothing to do: all {surfaces} surfaces of {sweep.name} are in {sweep.storage}.")
-        _report_unlearned(plan, store, console)
+        nothing_left(plan, store, console, emit)
         return 0
-    _print_left(plan, needed, console)
+    commands = _commands(options)
+    if not chosen:
+        write_plan(plan, store)
+        nothing_chosen(needed, commands, console, emit)
+        return 0
+    print_left(plan, chosen, needed, console)
     console.print("Reading the data ...")
-    check_inputs(needed.values(), sweep.data)
+    check_inputs(chosen.values(), sweep.data)
     write_plan(plan, store)
 
     # Ray takes seconds to import; what needs none of it should not wait for it.
     from xltray.cluster.run import run_plan
 
-    outcome = run_plan(plan, needed, store, console=console)
-    return _report(plan, store, needed, outcome, console, command)
+    outcome = run_plan(plan, chosen, store, console=console, emit=emit)
+    return report(plan, store, chosen, needed, outcome, commands, console, emit)
 
 
 def _cut_short(plan: Plan, store: Store, done: set[str], console: Console) -> set[str]:
@@ -171,82 +229,6 @@ def _cut_short(plan: Plan, store: Store, done: set[str], console: Console) -> se
 def _print_notes(inputs: FileInputs, console: Console) -> None:
     for note in inputs.notes:
         console.print(f"Note: {note}")
-
-
-def _print_left(plan: Plan, needed: Mapping[str, Job], console: Console) -> None:
-    left = Counter[str](job.kind for job in needed.values())
-    all_ = Counter[str](job.kind for job in plan.jobs.values())
-    parts = [
-        f"{left[kind]} of {all_[kind]} {_plural(name, all_[kind])}"
-        for kind, name in KINDS.items()
-        if all_[kind]
-    ]
-    console.print(f"To run: {', '.join(parts)}.")
-
-
-def _report(
-    plan: Plan,
-    store: Store,
-    needed: Mapping[str, Job],
-    outcome: RunOutcome,
-    console: Console,
-    command: str,
-) -> int:
-    sweep = plan.sweep
-    path = f"{store.sweep_path(sweep.name)}/failures.json"
-    try:
-        store.write_json(path, {"failed": dict(outcome.failed), "skipped": dict(outcome.skipped)})
-    except StoreError as error:
-        # A full disk, for one: what the run has to say is said all the same.
-        console.print(str(error))
-    left = len(needed) - len(outcome.done)
-    if not left:
-        console.print(f"Done: {len(outcome.done)} jobs. Results in {sweep.storage}; figures:")
-        console.print(f"  {_analysis(sweep)}")
-        _report_unlearned(plan, store, console)
-        return 0
-    # Before the rest, which ends with the command that goes on.
-    _report_unlearned(plan, store, console)
-    for id_, message in outcome.failed.items():
-        console.print(f"failed   {id_}: {summary(message)}")
-    for id_, cause in outcome.skipped.items():
-        console.print(f"skipped  {id_}: needs {cause}")
-    if outcome.lost:
-        console.print(f"Ray was lost: {outcome.lost}")
-    how = "Interrupted" if outcome.interrupted else "Not all jobs are done"
-    console.print(f"{how}: {len(outcome.done)} of {len(needed)} jobs done, {left} left. To go on:")
-    console.print(f"  {command}")
-    if outcome.failed:
-        console.print(f"Full messages: {path} in {sweep.storage}")
-    return INTERRUPTED if outcome.interrupted else 1
-
-
-def _report_unlearned(plan: Plan, store: Store, console: Console) -> None:
-    """Name all endpoints of the plan that did not learn, whichever run made them."""
-    found = find_unlearned(plan, store)
-    write_unlearned(plan, store, found)
-    if not found:
-        return
-    one = len(found) == 1
-    console.print(
-        f"{len(found)} {_plural('endpoint', len(found))} did not learn; cells with {'it' if one else 'them'} "
-        "are kept:"
-    )
-    for line in describe(found):
-        console.print(line)
-    console.print(
-        "Try a lower finetune.learning_rate, or other seeds. Figures and summary without these cells:"
-    )
-    console.print(f"  {_analysis(plan.sweep)} --learned-only")
-
-
-def _analysis(sweep: SweepSpec) -> str:
-    # A store may be that of several sweeps, the default one too: another sweep can name it.
-    return shlex.join([sys.orig_argv[0], "-m", "analysis", sweep.storage, "--sweep", sweep.name])
-
-
-def _plural(name: str, count: int) -> str:
-    return name if count == 1 else f"{name}s"
 
 
 def _bytes(number: float) -> str:

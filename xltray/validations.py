@@ -51,6 +51,12 @@ class Validations:
         self.rows[before : before + len(old)] = new
         self._keep(self.best_step, self._score(evaluations), evaluations)
 
+    def latest(self) -> dict[str, float]:
+        """Return the training loss and the dev scores of the last validation, by name."""
+        rows = [row for row in self.rows if row["step"] == self.rows[-1]["step"]]
+        scores = {f"{row['metric']}/{row['language']}": row["value"] for row in rows}
+        return {"train_loss": rows[0]["train_loss"], **scores}
+
     def history(self) -> list[dict[str, Any]]:
         """Return the rows of ``results.HISTORY_SCHEMA``."""
         return [{**row, "selected": row["step"] == self.best_step} for row in self.rows]

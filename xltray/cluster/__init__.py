@@ -4,11 +4,16 @@
     session.py      connects to Ray or starts one, quietly
     jobgraph.py     which job comes next and which can no longer run; no Ray
     searcher.py     the graph as a Tune search algorithm: a suggestion is a job
+    retries.py      how often a job is tried again after an error, after a lost machine; no Ray
     trial.py        a job as a Tune trial: resources, steps, reuse of processes
     server.py       EndpointServer actors, and the pool that hands points to them
     jobrunners.py   which function runs which kind of job; imported by workers only
     callback.py     Tune's events as calls of the progress display; what a job failed of
-    progress.py     the display in a terminal, plain lines elsewhere; no Ray
+    progress.py     the display in a terminal, plain lines elsewhere, events for machines; no Ray
+    running.py      a job under way: how far it is, and its pace; no Ray
+    forecast.py     how long the rest of a run takes; no Ray
+    metrics.py      what Ray exports for Prometheus
+    trackers.py     TensorBoard, MLflow, Weights & Biases by Tune's own loggers
     capacity.py     what a job needs and whether a node is large enough
     sharing.py      does every machine see the store and the data
     interrupt.py    Ctrl-C and SIGTERM end a run in good order

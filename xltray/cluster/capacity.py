@@ -31,6 +31,14 @@ def bundles(kind: str, *, threads: int, device: str, servers: int) -> list[dict[
     return [{"CPU": COORDINATOR_CPUS}, first, *[whole] * (servers - 1)]
 
 
+def count_devices(threads: int, device: str, nodes: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many processes that hold a device fit on the machines in ``ray.nodes()`` at a time."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    if device == "cuda":
+        return int(sum(min(node.get("GPU", 0.0), node.get("CPU", 0.0) // threads) for node in alive))
+    return int(sum(node.get("CPU", 0.0) // threads for node in alive))
+
+
 def check_room(kind: str, reserved: list[dict[str, float]], nodes: Iterable[Mapping[str, Any]]) -> None:
     """Check that a job's bundles fit on the machines in ``ray.nodes()``, each bundle on one of them.
 

@@ -3,7 +3,7 @@
 A job is ready when everything it needs is done; what it needs that is not in the graph is in the
 store already. Among the ready jobs the one with the longest critical path goes first: its own
 cost plus the costliest chain of jobs that wait for it. What needs a failed job, directly or not,
-is skipped; the rest goes on.
+is skipped; the rest goes on. A job that is tried again waits like any other that is ready.
 """
 
 from __future__ import annotations
@@ -95,6 +95,11 @@ class JobGraph:
             missing.discard(id_)
             if not missing and self.states[dependent] is State.WAITING:
                 self._push(dependent)
+
+    def retry(self, id_: str) -> None:
+        """Note that a running job ended without a result and is to run again, in its turn."""
+        self._leave(id_, State.WAITING)
+        self._push(id_)
 
     def fail(self, id_: str, message: str) -> None:
         """Note that a running job ended without a result, and skip what needs it."""

@@ -2,83 +2,62 @@
 
 In a terminal: a live table of the jobs by kind with the jobs under way, points per second and the
 time left. Elsewhere (a log file, CI): one line at the start, one when a job ends, and a summary
-at least every 30 seconds. The time left is what the jobs left would take at the pace seen in this
-run (seconds per unit of cost, for each kind of job), shared by as many as run now.
+every 30 seconds. Machines get the same as events (``xltray/events.py``). The time left is the
+forecast's (``forecast.py``).
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from xltray.cluster.forecast import Forecast, Work
+from xltray.cluster.running import Running
+from xltray.events import Emit, silent
+
 SUMMARY_SECONDS = 30.0
 REFRESH_SECONDS = 0.5
+FORECAST_SECONDS = 2.0
 PACE_SECONDS = 60.0
 KINDS = ("pretrain", "finetune", "surface")
 
 
-class Shown(Protocol):
-    """What the display must know of a job."""
-
-    @property
-    def kind(self) -> str:
-        """pretrain, finetune or surface."""
-        ...
-
-    @property
-    def cost(self) -> float:
-        """How long it takes, in any unit that all jobs share."""
-        ...
-
-
-@dataclass
-class _Running:
-    started: float
-    first: int = 0
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-
-    @property
-    def progress(self) -> str:
-        return f"{self.done}/{self.total} {self.unit}" if self.total else "starting"
-
-    @property
-    def share(self) -> float:
-        return self.done / self.total if self.total else 0.0
-
-    @property
-    def share_here(self) -> float:
-        return (self.done - self.first) / self.total if self.total else 0.0
-
-
 class Board:
-    """Counts what happens to the jobs and shows it; give it a clock to test it."""
+    """Counts what happens to the jobs and shows it; give it a clock to test it.
+
+    ``devices`` is how many jobs that take one device can run at a time; whoever knows sets it.
+    """
 
     def __init__(
-        self, jobs: Mapping[str, Shown], console: Console, clock: Callable[[], float] = time.monotonic
+        self,
+        jobs: Mapping[str, Work],
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        servers: int = 1,
+        emit: Emit = silent,
     ) -> None:
-        """Show ``jobs`` (by id) on ``console``."""
+        """Show ``jobs`` (by id) on ``console``; a surface takes ``servers`` devices."""
         self._jobs = jobs
         self._console = console
         self._clock = clock
-        self._begin = self._last_shown = clock()
-        self._running: dict[str, _Running] = {}
+        self._emit = emit
+        self._begin = self._last_drawn = self._last_summary = clock()
+        self._running: dict[str, Running] = {}
         self._ended: dict[str, str] = {}
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._cost: defaultdict[str, float] = defaultdict(float)
         self._points: deque[tuple[float, int]] = deque([(self._begin, 0)])
+        self.devices = 1
+        self._forecast = Forecast(jobs, servers)
+        self._forecasted: tuple[float, float | None] = (-FORECAST_SECONDS, None)
         live = Live(console=console, auto_refresh=False, transient=True)
-        self._live = live if console.is_terminal else None
+        self._live = live if console.is_terminal and not console.is_dumb_terminal else None
 
     @contextmanager
     def shown(self, where: str) -> Iterator[None]:
@@ -86,39 +65,63 @@ class Board:
         kinds = Counter(job.kind for job in self._jobs.values())
         counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
         self._print(f"{len(self._jobs)} jobs to run ({counts}) on {where}")
+        self._emit("connected", where=where)
         with self._live or nullcontext():
             yield
-        self._print(self.summary())
+        self._summarise()
 
     def say(self, text: str) -> None:
         """Print a line beside the display."""
         self._print(text)
+        self._emit("note", message=text)
 
     def start(self, id_: str) -> None:
         """A job began, or began again after a failure."""
-        self._running[id_] = _Running(self._clock())
+        self._running[id_] = Running(self._clock())
+        self._emit("job", id=id_, kind=self._jobs[id_].kind, state="running")
 
-    def advance(self, id_: str, done: int, total: int, unit: str, *, first: int = 0) -> None:
-        """A running job told how far it is; ``first`` is where it began (a resumed one above 0)."""
+    def advance(
+        self,
+        id_: str,
+        done: int,
+        total: int,
+        unit: str,
+        *,
+        first: int = 0,
+        validation_seconds: float | None = None,
+    ) -> None:
+        """A running job told how far it is; ``first`` is where it began (a resumed one above 0).
+
+        ``validation_seconds`` are those of a fine-tuning's last validation.
+        """
         now = self._clock()
-        job = self._running.setdefault(id_, _Running(now))
+        job = self._running.setdefault(id_, Running(now))
         if unit == "points":
             before = job.done if job.total else first
             self._points.append((now, self._points[-1][1] + done - before))
-        job.first, job.done, job.total, job.unit = first, done, total, unit
+        if not job.total:
+            job.early = done, now
+        if not job.total or done != job.done:
+            job.late = done, now
+        job.first, job.total, job.unit = first, total, unit
+        if validation_seconds is not None:
+            self._forecast.probe(id_, validation_seconds)
 
     def complete(self, id_: str) -> None:
         """A job's result is in the store."""
+        here = self._running[id_].share_here if id_ in self._running else 0.0
         seconds = self._end(id_, "done")
+        self._forecast.complete(id_, seconds, here)
         kind = self._jobs[id_].kind
-        self._seconds[kind] += seconds
-        self._cost[kind] += self._weight(id_)
         self._print(f"{self._position()} {kind} {id_} done in {duration(seconds)}")
+        self._emit("job", id=id_, kind=kind, state="done", seconds=round(seconds, 3))
 
     def retry(self, id_: str, message: str) -> None:
         """A job failed and is going to be tried again."""
         self._running.pop(id_, None)
-        self._print(f"{self._jobs[id_].kind} {id_} failed and is tried again: {first_line(message)}")
+        kind = self._jobs[id_].kind
+        self._print(f"{kind} {id_} failed and is tried again: {first_line(message)}")
+        self._emit("job", id=id_, kind=kind, state="retried", message=message)
 
     def fail(self, id_: str, message: str, skipped: Collection[str] = ()) -> None:
         """A job failed for good, and others that need it are skipped."""
@@ -128,15 +131,17 @@ class Board:
         kind = self._jobs[id_].kind
         text = f"{self._position()} {kind} {id_} failed after {duration(seconds)}: {first_line(message)}"
         self._print(f"{text} (skipped for want of it: {len(skipped)})" if skipped else text)
+        told = {"seconds": round(seconds, 3), "message": message, "skipped": list(skipped)}
+        self._emit("job", id=id_, kind=kind, state="failed", **told)
 
     def tick(self) -> None:
         """Call often: redraws the live display, or prints a summary when it is time."""
         now = self._clock()
-        if self._live and now - self._last_shown >= REFRESH_SECONDS:
+        if self._live and now - self._last_drawn >= REFRESH_SECONDS:
             self._live.update(self.table(), refresh=True)
-            self._last_shown = now
-        elif not self._live and now - self._last_shown >= SUMMARY_SECONDS:
-            self._print(self.summary())
+            self._last_drawn = now
+        if now - self._last_summary >= SUMMARY_SECONDS:
+            self._summarise()
 
     def summary(self) -> str:
         """One line on the whole run."""
@@ -161,21 +166,12 @@ class Board:
     def seconds_left(self) -> float | None:
         """How long the rest will take; None while there is nothing to judge by, or nothing left."""
         now = self._clock()
-        seconds, cost = self._seconds.copy(), self._cost.copy()
-        for id_, job in self._running.items():
-            if job.share_here > 0:
-                seconds[self._jobs[id_].kind] += now - job.started
-                cost[self._jobs[id_].kind] += self._weight(id_) * job.share_here
-        left: defaultdict[str, float] = defaultdict(float)
-        for id_, shown in self._jobs.items():
-            if id_ not in self._ended:
-                share = self._running[id_].share if id_ in self._running else 0.0
-                left[shown.kind] += self._weight(id_) * (1 - share)
-        if not left or not any(cost.values()):
-            return None
-        overall = sum(seconds.values()) / sum(cost.values())
-        pace = {kind: seconds[kind] / cost[kind] if cost[kind] else overall for kind in left}
-        return sum(left[kind] * pace[kind] for kind in left) / max(1, len(self._running))
+        made, left = self._forecasted
+        if now - made >= FORECAST_SECONDS:
+            running = {id_: job.under(now) for id_, job in self._running.items()}
+            made, left = now, self._forecast.seconds_left(self._ended, running, self.devices)
+            self._forecasted = made, left
+        return None if left is None or len(self._ended) == len(self._jobs) else max(0.0, left - (now - made))
 
     def table(self) -> RenderableType:
         """The live display."""
@@ -197,8 +193,27 @@ class Board:
         lines = [Text(row, overflow="ellipsis", no_wrap=True) for row in (*rows, self.summary())]
         return Group(table, *lines)
 
-    def _weight(self, id_: str) -> float:
-        return self._jobs[id_].cost or 1.0
+    def _summarise(self) -> None:
+        """Print a summary, unless the live display shows one, and emit it."""
+        now = self._last_summary = self._clock()
+        # At the end the live display is gone.
+        if not self._live or not self._live.is_started:
+            self._print(self.summary())
+        counts = Counter(self._ended.values())
+        left = self.seconds_left()
+        self._emit(
+            "progress",
+            jobs=len(self._jobs),
+            running=len(self._running),
+            **{state: counts[state] for state in ("done", "failed", "skipped")},
+            points_per_second=round(self.points_per_second(), 3),
+            seconds=round(now - self._begin, 3),
+            seconds_left=None if left is None else round(left, 1),
+            under_way={
+                id_: {"done": job.done, "total": job.total, "unit": job.unit}
+                for id_, job in self._running.items()
+            },
+        )
 
     def _end(self, id_: str, state: str) -> float:
         job = self._running.pop(id_, None)
@@ -210,8 +225,6 @@ class Board:
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        if not self._live:
-            self._last_shown = self._clock()
 
 
 def first_line(text: str) -> str:

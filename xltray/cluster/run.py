@@ -21,14 +21,18 @@ from typing import Any
 import ray
 from ray import tune
 from ray.autoscaler.sdk import request_resources
+from ray.tune import Callback
 from rich.console import Console
 
 from xltray.cluster.callback import ProgressCallback
-from xltray.cluster.capacity import CapacityError, bundles, check_room
+from xltray.cluster.capacity import CapacityError, bundles, check_room, count_devices
+from xltray.cluster.forecast import Work
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.jobgraph import JobGraph, State
 from xltray.cluster.jobrunners import REAL
+from xltray.cluster.metrics import tags_of
 from xltray.cluster.progress import Board
+from xltray.cluster.retries import Retries
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.session import (
     JOIN_SECONDS,
@@ -40,8 +44,10 @@ from xltray.cluster.session import (
     open_session,
 )
 from xltray.cluster.sharing import check_sharing
+from xltray.cluster.trackers import Trackers
 from xltray.cluster.trial import JobTrial
-from xltray.jobs import Job
+from xltray.events import Emit, silent
+from xltray.jobs import Job, SurfaceJob
 from xltray.plan import Plan
 from xltray.spec import RuntimeSpec, SweepSpec
 from xltray.store import Store
@@ -64,7 +70,13 @@ class RunOutcome:
 
 
 def run_plan(
-    plan: Plan, needed: Mapping[str, Job], store: Store, *, console: Console, runners: str = REAL
+    plan: Plan,
+    needed: Mapping[str, Job],
+    store: Store,
+    *,
+    console: Console,
+    emit: Emit = silent,
+    runners: str = REAL,
 ) -> RunOutcome:
     """Run the ``needed`` jobs of a plan and return how it went.
 
@@ -73,6 +85,7 @@ def run_plan(
         needed: the jobs to run by id; what else they need is in the store.
         store: where results go, and what decides whether a job is done.
         console: where progress is shown.
+        emit: where events go, for machines.
         runners: "module:function" of the table of what runs the jobs.
 
     A Ray that is lost during the run is no error: ``lost`` of the outcome tells.
@@ -84,7 +97,12 @@ def run_plan(
     graph = JobGraph(needed)
     if not needed:
         return RunOutcome()
-    board = Board(needed, console)
+    board = Board(
+        {id_: _work(job) for id_, job in needed.items()},
+        console,
+        servers=plan.sweep.runtime.servers_per_surface,
+        emit=emit,
+    )
     interrupt = Interrupt(board.say)
     killed, lost = False, ""
     try:
@@ -121,8 +139,26 @@ def _run_jobs(
         check_sharing(store, root)
     settings = _trial_settings(sweep, store, root, session.device, runners)
     searcher = JobSearcher(graph, needed, store, settings)
-    callback = ProgressCallback(graph, board, Watch())
-    _fit(searcher, callback, interrupt, sweep.runtime.retries, session)
+    watch = Watch()
+    callback = ProgressCallback(
+        graph,
+        needed,
+        Retries(sweep.runtime.retries, sweep.runtime.retries_after_loss),
+        board,
+        watch,
+        lambda: count_devices(sweep.runtime.threads, session.device, watch.nodes),
+    )
+    trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
+    _fit(searcher, [callback, trackers], interrupt, session)
+
+
+def _work(job: Job) -> Work:
+    """Return what the forecast must know of a job."""
+    tags = tags_of(job)
+    work = Work(job.kind, job.cost, job.needs, tags["task"], tags["encoder"])
+    if not isinstance(job, SurfaceJob):
+        return work
+    return work._replace(passes=len(job.grid) * len(job.scopes), like=job.bilingual_endpoint.id)
 
 
 def _is_done(state: State, job: Job, store: Store) -> bool:
@@ -183,9 +219,8 @@ def _await_room(
 
 def _fit(
     searcher: JobSearcher,
-    callback: ProgressCallback,
+    callbacks: list[Callback],
     interrupt: Interrupt,
-    retries: int,
     session: Session,
 ) -> None:
     if interrupt.asked:
@@ -206,8 +241,9 @@ def _fit(
                 storage_path=folder,
                 verbose=0,
                 stop=interrupt,
-                callbacks=[callback],
-                failure_config=tune.FailureConfig(max_failures=retries),
+                callbacks=callbacks,
+                # Jobs are tried again by their searcher (retries.py).
+                failure_config=tune.FailureConfig(max_failures=0),
                 # The result is in the store. A checkpoint that fails would count as a failed job.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

@@ -9,17 +9,24 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
 from xltray.cluster.jobgraph import JobGraph
 from xltray.errors import XltrayError
 from xltray.jobs import Job
-from xltray.store import Store
 
 
-def no_result(store: Store) -> str:
+class Results(Protocol):
+    """What the searcher asks the store (``xltray.store.Store``)."""
+
+    def is_done(self, job: Job) -> bool:
+        """Whether a job's result is complete."""
+        ...
+
+
+def no_result(store: Results) -> str:
     """Say what may be wrong when a job ended well and the store does not have its result."""
     return (
         f"the job ended without an error but its result is not in the store: found no complete result in "
@@ -32,7 +39,7 @@ class JobSearcher(Searcher):
     """Hands out the jobs of a graph, the ready one with the longest critical path first."""
 
     def __init__(
-        self, graph: JobGraph, jobs: Mapping[str, Job], store: Store, common: Mapping[str, Any]
+        self, graph: JobGraph, jobs: Mapping[str, Job], store: Results, common: Mapping[str, Any]
     ) -> None:
         """Serve the jobs of ``graph``; ``common`` is added to every trial's configuration."""
         super().__init__()
@@ -54,11 +61,15 @@ class JobSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Ask the store whether the job is done, whatever Tune thinks."""
+        """Ask the store whether the job is done, whatever Tune thinks.
+
+        With ``error``, a job without a result stays as it is, running: what it failed of is not told here
+        but to the callback, right after (``ProgressCallback.on_trial_error``), which then decides.
+        """
         id_ = self._trials.pop(trial_id)
         if self._store.is_done(self._jobs[id_]):
             self._graph.complete(id_)
-        else:
+        elif not error:
             self._graph.fail(id_, (result or {}).get("error") or no_result(self._store))
 
     def save(self, checkpoint_path: str) -> None:

@@ -10,6 +10,8 @@ itself are raised as they are: they would only happen again.
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
+from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.jobs import SurfaceJob, load_job
 
 if TYPE_CHECKING:
@@ -32,6 +35,10 @@ START_SECONDS = 180.0
 """A server that has not started by then never will; its process imports torch first."""
 
 
+class LostServersError(RuntimeError):
+    """Servers do not start: their machine is gone and none has taken its place, or it is overloaded."""
+
+
 class EndpointServer:
     """Holds one cell at a time; the dashboard shows the first cell that it served."""
 
@@ -39,6 +46,8 @@ class EndpointServer:
         """Start with a trial's configuration."""
         self._first = str(config["id"])
         self._evaluator = find_runners(config["runners"]).evaluator(make_context(config))
+        self._metrics = WorkMetrics()
+        self._tags: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"EndpointServer({self._first})"
@@ -51,15 +60,22 @@ class EndpointServer:
         """Hold the cell of a job, given as JSON; returns the device that it is scored on."""
         cell = load_job(job)
         assert isinstance(cell, SurfaceJob)
-        return self._evaluator.load(cell)
+        self._tags = tags_of(cell)
+        with self._metrics.busy(self._tags):
+            return self._evaluator.load(cell)
 
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell."""
-        return self._evaluator.geometry()
+        with self._metrics.busy(self._tags):
+            return self._evaluator.geometry()
 
     def score(self, chunk: Chunk) -> list[Score]:
         """Score some points of the cell."""
-        return self._evaluator.score(chunk)
+        begin = time.monotonic()
+        with self._metrics.busy(self._tags):
+            scores = self._evaluator.score(chunk)
+        self._metrics.scored(scores, time.monotonic() - begin, self._tags)
+        return scores
 
 
 StartServer = Callable[[int], Any]
@@ -78,6 +94,8 @@ def server_starter(config: Mapping[str, Any]) -> StartServer:
     def start(number: int) -> Any:
         bundle = reserved[number + 1]
         return actor.options(
+            # For the dashboard alone. Unique, for another server may not have given up its name yet.
+            name=f"{config['id']} server {number} {uuid.uuid4().hex[:6]}",
             num_cpus=bundle["CPU"],
             num_gpus=bundle.get("GPU", 0.0),
             scheduling_strategy=PlacementGroupSchedulingStrategy(
@@ -186,7 +204,7 @@ class RayPool:
         try:
             _get([server.pid.remote() for server in servers], self._start_seconds)
         except GetTimeoutError as error:
-            raise RuntimeError(
+            raise LostServersError(
                 f"{len(servers)} EndpointServers did not start within {self._start_seconds:g} s: the job's "
                 "placement group has no room for them, or their machine is overloaded"
             ) from error

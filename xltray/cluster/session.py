@@ -76,13 +76,15 @@ class Watch:
     """Call it often: raises Gone when the Ray in use has died.
 
     Without it, Tune waits for ever for room, or Ray ends the whole process after a minute without
-    its control store: the user would not be told how to go on.
+    its control store: the user would not be told how to go on. ``nodes`` are Ray's as last seen: to ask
+    it for them elsewhere might wait for ever.
     """
 
     def __init__(self, seconds: float = WATCH_SECONDS) -> None:
         """Look every so many seconds."""
         context = ray.get_runtime_context()
         self._address, self._node = str(context.gcs_address), context.get_node_id()
+        self.nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         self._seconds = seconds
         self._next = time.monotonic() + seconds
         self._silent = 0
@@ -98,7 +100,8 @@ class Watch:
                 raise Gone(f"its control store at {self._address} does not answer")
         else:
             self._silent = 0
-            alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+            self.nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            alive = {node["NodeID"] for node in self.nodes if node["Alive"]}
             if self._node not in alive:
                 raise Gone("it no longer runs on the machine that the sweep runs from")
         self._next = time.monotonic() + self._seconds

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.tune import PlacementGroupFactory, Trainable
 
 from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
+from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.server import RayPool, server_starter
 from xltray.context import Progress
 from xltray.errors import DamagedError, StoreError, XltrayError
-from xltray.jobs import FinetuneJob, PretrainJob, load_job
+from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob, load_job
 from xltray.store import Store
 
 STEP_SECONDS = 2.0
@@ -39,8 +42,12 @@ class JobTrial(Trainable):
     _steps: Iterator[Progress] | None
     _first: Progress | None
     _progress: Progress
+    _scores: dict[str, float]
     _since: float
     _pool: RayPool | None
+    _metrics: WorkMetrics
+    _name: str
+    _store: Store | None
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
@@ -57,7 +64,13 @@ class JobTrial(Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare for the first job."""
         self._pool = None
+        self._metrics = WorkMetrics()
+        self._name = f"{config['kind']} {config['id']}"
         self._begin(config)
+
+    def __repr__(self) -> str:
+        # Ray asks once, so the dashboard goes on to show the first job.
+        return f"JobTrial({self._name})"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare for the next job; servers stay."""
@@ -67,15 +80,19 @@ class JobTrial(Trainable):
     def step(self) -> dict[str, Any]:
         """Go on with the job for about two seconds, or until it ends."""
         begin = time.monotonic()
-        if self._steps is None:
-            self._steps = self._open()
+        # What ps, top and the dashboard's list of processes show; Ray sets it back after the step.
+        setproctitle(f"ray::{self._config['kind']} {self._config['id']}")
         done, error = False, ""
         try:
-            while time.monotonic() - begin < STEP_SECONDS and not done:
-                latest = next(self._steps, None)
-                done = latest is None
-                self._progress = latest or self._progress
-                self._first = self._first or latest
+            with self._counted_as_work():
+                if self._steps is None:
+                    self._steps = self._open()
+                while time.monotonic() - begin < STEP_SECONDS and not done:
+                    latest = next(self._steps, None)
+                    done = latest is None
+                    self._progress = latest or self._progress
+                    self._first = self._first or latest
+                    self._scores = dict(self._progress.scores or self._scores)
         except DamagedError as damage:
             # Whoever runs the sweep next finds it missing, and makes it.
             Store(self._config["storage"]).set_aside(damage)
@@ -96,6 +113,7 @@ class JobTrial(Trainable):
             "progress_total": self._progress.total,
             "unit": self._progress.unit,
             "seconds": time.monotonic() - self._since,
+            "scores": self._scores,
         }
 
     def cleanup(self) -> None:
@@ -107,14 +125,33 @@ class JobTrial(Trainable):
         # No work here: an error in reset_config would make Tune lose the trial.
         self._config = dict(config)
         self._steps = None
+        self._store = None
         self._first = None
         self._progress = Progress(0, 0, "")
+        self._scores = {}
         self._since = time.monotonic()
+
+    @contextmanager
+    def _counted_as_work(self) -> Iterator[None]:
+        """Count what is done inside; a surface's coordinator holds no device, its servers do."""
+        job = load_job(self._config["job"])
+        tags, before = tags_of(job), self._progress
+        written = self._store.written if self._store else 0
+        working = nullcontext() if isinstance(job, SurfaceJob) else self._metrics.busy(tags)
+        try:
+            with working:
+                yield
+        finally:
+            if self._progress.unit == "steps" and self._first is not None:
+                self._metrics.trained(self._progress.done - max(before.done, self._first.done), tags)
+            if self._store is not None:
+                self._metrics.wrote(self._store.written - written, tags)
 
     def _open(self) -> Iterator[Progress]:
         job = load_job(self._config["job"])
         runners = find_runners(self._config["runners"])
         context = make_context(self._config)
+        self._store = context.store
         if context.store.is_done(job):
             # By an earlier attempt, which was lost only after it had committed its result.
             return iter(())

@@ -1,0 +1,164 @@
+"""A run of a sweep in simulated time: the searcher and the job graph are the real ones, Tune is imitated.
+
+What is imitated of Tune and Ray: trials are asked of the searcher ahead of time, up to a number that may be
+pending; which of them gets the next free device is chance (Ray's choice); a job holds its devices for a
+while before it works (its process starts); an end is told to the searcher before anything new is asked.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from xltray.cluster.jobgraph import JobGraph
+from xltray.cluster.searcher import JobSearcher
+from xltray.jobs import Job
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the jobs run on, and how Tune hands them out.
+
+    ``overhead`` is in seconds: a device is held so long before a job works. ``pending`` is how many trials
+    wait for a device beyond those that have one.
+    """
+
+    devices: int
+    overhead: float
+    pending: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a job held its device, and when it worked, in seconds since the start."""
+
+    begin: float
+    works: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What a simulated run came to. ``driver_seconds`` is real time: what the searcher itself took."""
+
+    spans: Mapping[str, Span]
+    devices: int
+    driver_seconds: float
+
+    @property
+    def makespan(self) -> float:
+        """When the last job ended, in seconds."""
+        return max((span.end for span in self.spans.values()), default=0.0)
+
+    @property
+    def tail_begin(self) -> float:
+        """When all devices were held for the last time, in seconds; 0 if they never were."""
+        # Of what happens at one moment, ends come first.
+        changes = sorted(
+            [(span.end, -1) for span in self.spans.values()]
+            + [(span.begin, 1) for span in self.spans.values()]
+        )
+        held, last = 0, 0.0
+        for when, change in changes:
+            if held >= self.devices:
+                last = when
+            held += change
+        return last
+
+    def busy_share(self, until: float) -> float:
+        """Return the share of all devices' time up to a moment in which jobs worked."""
+        worked = sum(max(0.0, min(span.end, until) - span.works) for span in self.spans.values())
+        return worked / (self.devices * until) if until else 1.0
+
+
+@dataclass
+class _Done:
+    """Stands for the store: the jobs whose results exist."""
+
+    ids: set[str] = field(default_factory=set)
+
+    def is_done(self, job: Job) -> bool:
+        return job.id in self.ids
+
+
+def lower_bound(jobs: Mapping[str, Job], seconds: Mapping[str, float], devices: int) -> float:
+    """Return the seconds below which no order of the jobs gets: critical path, or work by devices."""
+    return max(sum(seconds.values()) / devices, critical_path(jobs, seconds))
+
+
+def critical_path(jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> float:
+    """Return the seconds of the longest chain of jobs that wait for each other; prerequisites come first."""
+    ends: dict[str, float] = {}
+    for id_, job in jobs.items():
+        ends[id_] = seconds[id_] + max((ends[need] for need in job.needs if need in ends), default=0.0)
+    return max(ends.values(), default=0.0)
+
+
+def simulate(
+    jobs: Mapping[str, Job], seconds: Mapping[str, float], machines: Machines, seed: int = 0
+) -> Timeline:
+    """Run jobs to the end of all.
+
+    Args:
+        jobs: by id, each on one device, with the costs that the searcher goes by.
+        seconds: how long each really works.
+        machines: what they run on.
+        seed: of Ray's choices among the trials that are pending.
+    """
+    return _Run(jobs, seconds, machines, seed).to_the_end()
+
+
+class _Run:
+    def __init__(
+        self, jobs: Mapping[str, Job], seconds: Mapping[str, float], machines: Machines, seed: int
+    ) -> None:
+        self._jobs, self._seconds, self._machines = jobs, seconds, machines
+        self._chance = random.Random(seed)
+        self._store = _Done()
+        started = time.perf_counter()
+        self._searcher = JobSearcher(JobGraph(jobs), jobs, self._store, {})
+        self._driver_seconds = time.perf_counter() - started
+        self._pending: list[tuple[str, str]] = []
+        self._running: list[tuple[float, str, str]] = []
+        self._trials = (f"trial-{number}" for number in range(10 * len(jobs) + 1))
+        self._over = False
+
+    def to_the_end(self) -> Timeline:
+        spans = dict(self._spans())
+        if len(self._store.ids) < len(self._jobs):
+            missed = len(self._jobs) - len(self._store.ids)
+            raise RuntimeError(f"the searcher handed out all it would, and {missed} jobs were not among them")
+        return Timeline(spans, self._machines.devices, self._driver_seconds)
+
+    def _spans(self) -> Iterator[tuple[str, Span]]:
+        now = 0.0
+        while True:
+            self._ask()
+            while self._pending and len(self._running) < self._machines.devices:
+                trial, id_ = self._pending.pop(self._chance.randrange(len(self._pending)))
+                works = now + self._machines.overhead
+                end = works + self._seconds[id_]
+                heapq.heappush(self._running, (end, trial, id_))
+                yield id_, Span(now, works, end)
+                self._ask()
+            if not self._running:
+                return
+            now, trial, id_ = heapq.heappop(self._running)
+            self._store.ids.add(id_)
+            started = time.perf_counter()
+            self._searcher.on_trial_complete(trial, {"done": True})
+            self._driver_seconds += time.perf_counter() - started
+
+    def _ask(self) -> None:
+        started = time.perf_counter()
+        while not self._over and len(self._pending) < self._machines.pending:
+            trial = next(self._trials)
+            suggested = self._searcher.suggest(trial)
+            if not isinstance(suggested, dict):
+                self._over = suggested == JobSearcher.FINISHED
+                break
+            self._pending.append((trial, suggested["id"]))
+        self._driver_seconds += time.perf_counter() - started

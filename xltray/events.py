@@ -1,0 +1,33 @@
+"""What happens in a run as JSON, one object a line, for machines (``--json``; docs/monitoring.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+Emit = Callable[..., None]
+"""``emit("job", id="...", state="done")``: the name of the event, then its fields."""
+
+
+class JsonLines:
+    """Writes events to a stream; call it with an event's name and its fields."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to ``stream``; nobody reading it any more is no reason to end a run."""
+        self._stream: TextIO | None = stream
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        """Write one event, with the time (UTC)."""
+        if self._stream is None:
+            return
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        try:
+            print(json.dumps({"event": event, "time": time, **fields}), file=self._stream, flush=True)
+        except BrokenPipeError:
+            self._stream = None
+
+
+def silent(event: str, **fields: Any) -> None:
+    """Write nothing."""
