@@ -1,4 +1,4 @@
-"""``python -m analysis RESULTS_DIR``: draw every figure, judge the claims, write summary and report.
+"""``python -m analysis RESULTS_DIR``: draw every figure, judge the claims, write tables and report.
 
 Exit codes: 0 done; 2 the results cannot be analysed as asked (the message says what to pass);
 3 there is nothing to draw.
@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import page, provenance, report
+from analysis import captions, examples, page, provenance, report, seeds, shape, table_files
 from analysis.figures import write_all
 from analysis.learned import OPTION
-from analysis.read import load
+from analysis.measures import prepare
+from analysis.provenance import Origin
+from analysis.read import Results, load
 from analysis.summary import summarise
 from analysis.tables import AnalysisError
 from analysis.verdicts import judge
@@ -22,36 +24,68 @@ from analysis.verdicts import judge
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the analysis; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    out: Path = arguments.out or arguments.results / "figures"
+    try:
+        results = load(
+            arguments.results,
+            arguments.sweep,
+            learned_only=arguments.learned_only,
+            encoders=arguments.encoders,
+            tasks=arguments.tasks,
+        )
+        origin = provenance.origin(arguments.results, arguments.sweep)
+    except AnalysisError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    out.mkdir(parents=True, exist_ok=True)
+    print(_write(results, origin, out))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis", description="Figures, verdicts and a report of a sweep."
+        prog="python -m analysis", description="Figures, verdicts, tables and a report of a sweep."
     )
     parser.add_argument("results", type=Path, help="the folder that the sweep stored into")
-    parser.add_argument("--out", type=Path, help="where figures and summary go (default: RESULTS/figures)")
+    parser.add_argument("--out", type=Path, help="where everything goes (default: RESULTS/figures)")
     parser.add_argument("--sweep", help="take the cells of this sweep only (a name under RESULTS/sweeps)")
+    for option in ("encoder", "task"):
+        parser.add_argument(
+            f"--{option}s", nargs="+", default=[], metavar="NAME", help=f"take these {option}s only"
+        )
     parser.add_argument(
         OPTION,
         action="store_true",
         dest="learned_only",
         help="leave out cells with an endpoint that did not learn",
     )
-    arguments = parser.parse_args(argv)
-    out: Path = arguments.out or arguments.results / "figures"
-    try:
-        results = load(arguments.results, arguments.sweep, learned_only=arguments.learned_only)
-        origin = provenance.origin(arguments.results, arguments.sweep)
-    except AnalysisError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    out.mkdir(parents=True, exist_ok=True)
+    return parser
+
+
+def _write(results: Results, origin: Origin, out: Path) -> str:
+    """Write everything into a folder; return the summary and what was written."""
     written = write_all(results, out)
-    summary, judgements = summarise(results), judge(results)
-    notes = [*results.notes, *written.skipped]
-    page.write(results, summary, judgements, written.pictures, origin=origin, notes=notes, out=out)
-    print(report.write(summary, judgements, notes, results.controls, out))
-    print(
-        f"{len(written.files)} figure files, report.html, summary.md, summary.csv and verdicts.csv in {out}"
+    summary, shapes, material = summarise(results), shape.measure(results), prepare(results)
+    judgements = judge(results, material)
+    trained = [encoder for encoder in results.encoders if encoder not in results.controls]
+    counts = examples.counts(origin.folder, results)
+    notes = [*results.notes, *written.skipped, *examples.missing(counts)]
+    beyond = [
+        *shape.tables(shapes),
+        seeds.table(seeds.needs(material, trained)),
+        examples.table(counts),
+    ]
+    page.write(
+        results, summary, judgements, written.pictures, origin=origin, notes=notes, out=out, beyond=beyond
     )
-    return 0
+    captions.write(written.pictures, out)
+    files = table_files.write(summary, counts, shapes, out)
+    text = report.write(summary, judgements, notes, results.controls, out, beyond)
+    return (
+        f"{text}\n{len(written.files)} figure files, {len(files)} files of tables, report.html, captions.md, "
+        f"summary.md, summary.csv and verdicts.csv in {out}"
+    )
 
 
 if __name__ == "__main__":

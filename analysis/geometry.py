@@ -7,19 +7,18 @@ and angles near 55 degrees; unrelated directions in many dimensions would be at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import names, style
 from analysis.read import Results, split_by
 from analysis.statistics import Array
-from analysis.style import Drawing, Skipped, encoder_colours
+from analysis.style import Drawing, Sheet, Skipped, encoder_colours
 
-PAGE = style.Page(panel=(5.2, 3.6), left=0.8, right=2.5, foot=0.65)
+PAGE = style.Page(width=style.COLUMN, panel=2.0, left=0.48, foot=0.95)
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 PAPER_ANGLE = 55.0
 
@@ -31,15 +30,13 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         yield Skipped("Norm ratio and angle: the results hold no geometry rows of the whole model.")
         return
     text = (
-        "$\\delta_{src}$ and $\\delta_{tgt}$ lead from the bilingual model to the source-only and to the "
-        "target-only model, over all parameters. "
+        "The directions from the bilingual to the source-only (δ of src) and to the target-only model (δ of "
+        "tgt), over all parameters: the ratio of their norms and the angle between them. "
         f"One mark per task, language pair and seed ({names.count(rows['cell'].nunique(), 'cell')})."
     )
-    figure, panels = PAGE.axes(
-        1, 1, title="How far, and in which directions, the monolingual models lie", text=text
-    )
-    axes = panels[0, 0]
-    colours = encoder_colours(results.encoders, results.controls)
+    sheet = PAGE.axes(1, 1, title="How far, and in which directions, the monolingual models lie", text=text)
+    axes = sheet.axes[0, 0]
+    colours = encoder_colours(results.known, results.controls)
     tasks = names.in_order(rows["task"].unique())
     for (encoder, task), chosen in split_by(rows, "encoder", "task"):
         axes.plot(
@@ -47,50 +44,62 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
             chosen["norm_ratio"].to_numpy(dtype=np.float64),
             MARKS[tasks.index(task) % len(MARKS)],
             color=colours[encoder],
-            ms=6,
+            ms=3.6,
             alpha=0.75,
             mec="white",
-            mew=0.5,
+            mew=0.3,
             ls="none",
             label=f"{encoder}, {task}",
         )
     _frame(axes, rows["angle"].to_numpy(dtype=np.float64), rows["norm_ratio"].to_numpy(dtype=np.float64))
     present = set(rows["encoder"])
     labelled = {names.encoder(e, results.controls): colour for e, colour in colours.items() if e in present}
-    _legend(figure, axes, labelled, tasks)
-    yield Drawing("geometry", figure)
+    _legend(sheet, labelled, tasks)
+    yield sheet.named("geometry")
 
 
 def _frame(axes: Axes, angles: Array, ratios: Array) -> None:
     style.grid_lines(axes)
-    low, high = min(40.0, angles.min() - 5), max(95.0, angles.max() + 5)
+    low, high = min(45.0, angles.min() - 4), max(94.0, angles.max() + 4)
     axes.set_xlim(low, high)
     reach = max(0.2, 1.15 * float(np.abs(ratios - 1).max()))
     axes.set_ylim(max(0.0, 1 - reach), 1 + reach)
-    axes.axhline(1.0, color="#999999", lw=0.9, ls=":", zorder=1)
+    axes.axhline(1.0, color=style.RULE, lw=0.7, ls=":", zorder=1)
     for angle, words in ((PAPER_ANGLE, "55°: the paper"), (90.0, "90°: unrelated")):
-        axes.axvline(angle, color="#999999", lw=0.9, ls=":", zorder=1)
+        axes.axvline(angle, color=style.RULE, lw=0.7, ls=":", zorder=1)
         axes.annotate(
             words,
             (angle, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 4),
+            xytext=(0, 2),
             textcoords="offset points",
-            ha="center",
+            ha="center" if angle < 80 else "right",
             va="bottom",
             fontsize=8,
             color=style.QUIET,
         )
-    axes.set_xlabel("angle between $\\delta_{src}$ and $\\delta_{tgt}$ (degrees)")
-    axes.set_ylabel("norm ratio  $\\|\\delta_{src}\\|\\ /\\ \\|\\delta_{tgt}\\|$")
+    axes.set_xlabel("angle between δ$_{src}$ and δ$_{tgt}$ (degrees)")
+    axes.set_ylabel("norm ratio  ‖δ$_{src}$‖ / ‖δ$_{tgt}$‖")
 
 
-def _legend(figure: Figure, axes: Axes, colours: dict[str, str], tasks: Sequence[str]) -> None:
-    handles = [Line2D([], [], lw=3, color=colour, label=label) for label, colour in colours.items()]
-    handles += [
-        Line2D([], [], marker=MARKS[i % len(MARKS)], ls="none", color=style.QUIET, label=names.task(task))
+def _legend(sheet: Sheet, colours: Mapping[str, str], tasks: Sequence[str]) -> None:
+    encoders = [Line2D([], [], lw=2, color=colour, label=label) for label, colour in colours.items()]
+    shapes = [
+        Line2D(
+            [], [], marker=MARKS[i % len(MARKS)], ls="none", ms=3.6, color=style.QUIET, label=names.task(task)
+        )
         for i, task in enumerate(tasks)
     ]
-    figure.legend(
-        handles=handles, loc="center left", bbox_to_anchor=(axes.get_position().x1 + 0.01, 0.5), fontsize=8.5
-    )
+    height = sheet.figure.get_size_inches()[1]
+    for handles, y, columns in ((encoders, 0.52, 3), (shapes, 0.36, 2)):
+        sheet.figure.legend(
+            handles=handles,
+            loc="upper center" if handles is shapes else "center",
+            bbox_to_anchor=(0.52, y / height + (0.06 / height if handles is shapes else 0)),
+            ncols=columns,
+            handlelength=1.4,
+            handletextpad=0.4,
+            columnspacing=1.0,
+            labelspacing=0.2,
+            borderpad=0,
+        )

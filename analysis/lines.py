@@ -1,35 +1,62 @@
-"""Normalised scores between a monolingual and the bilingual model (the paper's Figure 2, by task).
+"""Normalised scores between a monolingual and the bilingual model (the paper's Figures 2 and 6 to 9).
 
-One figure per source language and scope. A score is divided by the bilingual model's on the same
-language, which lets language pairs be averaged; the band is the 95% bootstrap interval of that
-mean, resampling whole cells.
+A score is divided by the bilingual model's on the same language, which lets language pairs and tasks be
+averaged; the band is the 95% bootstrap interval of that mean, resampling whole cells. One figure over
+all tasks, one a task, one by pair for each source language; panels are source languages and directions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from analysis import names, panels
-from analysis.panels import Curve, Look, by_cell
+from analysis.panels import LINES, Look, Panel, by_cell
+from analysis.ranges import Curve
 from analysis.read import Results, split_by
 from analysis.statistics import bootstrap_band, mean_over_cells
 from analysis.style import Drawing, Skipped, encoder_colours
 
+WHOLE = "all"
+PAPER = {"ner": 6, "parsing": 7, "pos": 8, "xnli": 9}
+"""The paper's figures by task."""
+NORMALISED = "score (bilingual = 1)"
+HOW = (
+    "Weights are mixed in a straight line between two fine-tuned models; the score on held-out data of each "
+    "language is divided by the bilingual model's."
+)
+
 
 def draw(results: Results) -> Iterator[Drawing | Skipped]:
-    """Draw one figure per source language and scope."""
+    """Draw the figure over all tasks, then one a task, then those by pair."""
     rows = on_lines(results.surfaces)
     if rows.empty:
         yield Skipped("Lines: the results hold no point of the two lines.")
-    scaled = rows[rows["relative"].notna()]
-    if scaled.empty and not rows.empty:
-        yield Skipped("Normalised lines: no cell has a bilingual score to divide by.")
-    for (source, scope), chosen in split_by(scaled, "source", "scope"):
-        yield Drawing(
-            f"lines-{source}{suffix(scope)}", panels.draw(chosen, _look(chosen, source, scope, results))
+        return
+    scaled = rows[(rows["scope"] == WHOLE) & rows["relative"].notna()]
+    if scaled.empty:
+        yield Skipped(
+            "Normalised lines: no cell has a bilingual score of the whole model (scope 'all') to divide by."
         )
+        return
+    tasks = names.in_order(scaled["task"].unique())
+    every = names.task(tasks[0]) if len(tasks) == 1 else f"mean over {len(tasks)} tasks"
+    yield panels.draw(
+        by_source(scaled),
+        normalised_look(scaled, f"Scores on the way to the bilingual model, {every}", results),
+    ).named("lines")
+    for task in tasks:
+        of_task = scaled[scaled["task"] == task]
+        title = f"Scores on the way to the bilingual model: {names.task(task)}"
+        yield panels.draw(by_source(of_task), normalised_look(of_task, title, results)).named(f"lines-{task}")
+    for (source,), chosen in split_by(scaled, "source"):
+        if chosen["target"].nunique() > 1:
+            title = (
+                f"Scores on the way to the bilingual model from {names.language(source)}, by target language"
+            )
+            look = normalised_look(chosen, title, results, height=1.0)
+            yield panels.draw(by_target(chosen), look).named(f"lines-by-pair-{source}")
 
 
 def on_lines(surfaces: pd.DataFrame) -> pd.DataFrame:
@@ -38,16 +65,26 @@ def on_lines(surfaces: pd.DataFrame) -> pd.DataFrame:
     return surfaces[flags]
 
 
-def suffix(scope: str) -> str:
-    """Return what a scope adds to a file name: nothing for the whole model."""
-    return "" if scope == "all" else f"-scope-{scope}"
+def by_source(rows: pd.DataFrame, y_label: str = NORMALISED) -> list[list[Panel]]:
+    """Return a row of panels for each source language, a column for each line."""
+    grid = []
+    for (source,), chosen in split_by(rows, "source"):
+        targets = sorted(set(chosen["target"]))
+        to = names.language(targets[0]) if len(targets) == 1 else f"{len(targets)} languages"
+        title = f"{names.language(source)} → {to}"
+        grid.append([Panel(f"{title}: {line.title}", y_label, line.of(chosen), line.start) for line in LINES])
+    return grid
 
 
-def scope_words(scope: str) -> str:
-    """Say in a sentence what was interpolated."""
-    if scope == "all":
-        return ""
-    return f" Only the {scope} is interpolated; the rest stays the bilingual model's."
+def by_target(rows: pd.DataFrame) -> list[list[Panel]]:
+    """Return a row of panels for each language pair, a column for each line."""
+    return [
+        [
+            Panel(f"{names.pair(source, target)}: {line.short}", NORMALISED, line.of(chosen), line.start)
+            for line in LINES
+        ]
+        for (source, target), chosen in split_by(rows, "source", "target")
+    ]
 
 
 def normalised_curve(rows: pd.DataFrame) -> Curve:
@@ -56,25 +93,29 @@ def normalised_curve(rows: pd.DataFrame) -> Curve:
     return Curve(alphas, mean_over_cells(values), bootstrap_band(values))
 
 
-def _look(rows: pd.DataFrame, source: str, scope: str, results: Results) -> Look:
-    pairs, seeds = rows["target"].nunique(), rows["seed"].nunique()
-    band = "; band: 95% interval (bootstrap over cells)" if pairs * seeds > 1 else ""
-    text = (
-        "Weights are mixed in a straight line between two fine-tuned models and scored on held-out data of "
-        "both languages. 1 is the bilingual model's score on the same language. "
-        f"Mean over {names.count(pairs, 'language pair')} and {names.count(seeds, 'seed')}{band}."
-        f"{scope_words(scope)}"
-    )
+def normalised_look(rows: pd.DataFrame, title: str, results: Results, *, height: float = 1.5) -> Look:
+    """Return what figures of normalised scores have in common."""
     return Look(
-        title=f"Scores on the way to the bilingual model, source language {names.language(source)}",
-        text=text,
+        title=title,
+        text=f"{HOW} {averaged(rows)}",
         curve=normalised_curve,
-        y_label=lambda metric: f"{names.metric(metric)} (bilingual = 1)",
-        languages={
-            "source": f"scored on the source ({names.language(source)})",
-            "target": "scored on the target language",
-        },
-        colours=encoder_colours(results.encoders, results.controls),
+        languages={"source": "scored on the source language", "target": "scored on the target language"},
+        colours=encoder_colours(results.known, results.controls),
         controls=results.controls,
         reference=1.0,
+        height=height,
     )
+
+
+def averaged(rows: pd.DataFrame, over: Sequence[str] = ("pair", "task", "seed")) -> str:
+    """Say what the lines are the mean of, and what the band is."""
+    counts = {
+        "pair": len(rows[["source", "target"]].drop_duplicates()),
+        "task": rows["task"].nunique(),
+        "seed": rows["seed"].nunique(),
+    }
+    nouns = {"pair": "language pair", "task": "task", "seed": "seed"}
+    listed = ", ".join(names.count(counts[one], nouns[one]) for one in over)
+    cells = rows["cell"].nunique()
+    band = " Band: 95% interval of the mean (bootstrap over cells)." if cells > 1 else ""
+    return f"Means over the {names.count(cells, 'cell')} there are of {listed}.{band}"

@@ -35,6 +35,7 @@ def write(
     origin: Origin,
     notes: Sequence[str],
     out: Path,
+    beyond: Sequence[Table] = (),
 ) -> None:
     """Write the report into a folder.
 
@@ -46,8 +47,9 @@ def write(
         origin: the folder of the results and the sweeps that they are of.
         notes: which results these are and what is missing.
         out: the folder.
+        beyond: tables that follow those of the scores.
     """
-    cells = {*results.surfaces["cell"], *results.geometry["cell"]}
+    cells = {*results.surfaces["cell"].unique(), *results.geometry["cell"].unique()}
     text = _template().render(
         title=f"Results of {', '.join(one.name for one in origin.sweeps) or 'a sweep'}",
         run=_run(results),
@@ -58,8 +60,9 @@ def write(
         verdict_notes=verdict_words.notes(judgements, results.controls),
         details=verdict_words.details(judgements),
         findings=findings(summary, results.controls),
-        pictures=[one._replace(svg=Markup(one.svg)) for one in pictures],
-        tables=report.tables(summary),
+        pictures=[one._replace(svg=Markup(one.svg)) for one in pictures if one.svg],
+        files=[one for one in pictures if not one.svg],
+        tables=[*report.tables(summary), *(one for one in beyond if one.rows)],
         recorded=provenance.recorded(origin.folder, cells),
         licences=provenance.licences(origin.sweeps),
         notes=notes,
@@ -83,7 +86,7 @@ def _run(results: Results) -> Table:
     """Say what was run, one line each."""
     surfaces, geometry = results.surfaces, results.geometry
     columns = ["cell", "encoder", "task", "source", "target", "seed"]
-    cells = pd.concat([surfaces[columns], geometry[columns]]).drop_duplicates()
+    cells = pd.concat([frame[columns].drop_duplicates() for frame in (surfaces, geometry)]).drop_duplicates()
     sizes = geometry[geometry["part"] == "all"].groupby("encoder")["parameters"].max()
     encoders = []
     for encoder in results.encoders:
@@ -101,6 +104,6 @@ def _run(results: Results) -> Table:
         ["Seeds", ", ".join(str(seed) for seed in sorted({int(seed) for seed in cells["seed"]}))],
         ["Cells", f"{cells['cell'].nunique()} (one encoder, task, pair and seed each)"],
         ["Models scored", f"{len(points):,} on two languages each"],
-        ["Interpolated", ", ".join(sorted(set(surfaces["scope"]))) or "–"],
+        ["Interpolated", ", ".join(sorted(surfaces["scope"].unique())) or "–"],
     ]
     return Table("What was run", ["what", "which"], rows)

@@ -1,9 +1,8 @@
-"""Score against alpha: one row of panels per task, one column per line of the paper.
+"""Score against alpha in panels: what the figures of lines, pairs, scopes and variances share.
 
-Left, Eq. 1: from the source-only to the bilingual model. Right, Eq. 2: from the target-only to the
-bilingual model. Each encoder is a colour; a solid line is the score on the source language, a
-dashed line on the target language. What a line shows (raw or normalised, which band) is the
-caller's ``curve``.
+Each encoder is a colour, and a mark on the two trained models; a solid line is what is scored on the
+source language, a dashed line on the target language. What a line shows (raw or normalised, which band)
+is the caller's ``curve``; which panels there are is the caller's grid.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import names, style
-from analysis.statistics import Array, Band
+from analysis.ranges import Curve, readable_limits
+from analysis.statistics import Array
+from analysis.style import Sheet
 
-PAGE = style.Page(panel=(4.3, 2.3), gap=(0.35, 0.42), left=0.95, foot=1.5)
+FOOT = 0.84
 
 
 class Line(NamedTuple):
@@ -31,179 +31,213 @@ class Line(NamedTuple):
     title: str
     start: str
 
+    @property
+    def short(self) -> str:
+        """The title without the number of the equation."""
+        return self.title.split(" (")[0]
+
+    def of(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows on this line."""
+        return rows[rows[self.flag].astype(bool)]
+
 
 LINES = (
-    Line("on_src_line", "From the source-only to the bilingual model", "source-only"),
-    Line("on_tgt_line", "From the target-only to the bilingual model", "target-only"),
+    Line("on_src_line", "source-only to bilingual (Eq. 1)", "source-only"),
+    Line("on_tgt_line", "target-only to bilingual (Eq. 2)", "target-only"),
 )
-
-
 ROLES = ("source", "target")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-class Curve(NamedTuple):
-    """A line of a panel: alphas in order, its value and the edges of its band."""
+class Panel(NamedTuple):
+    """A panel: its title, its y label (written in the first column), its rows, its model at alpha 0."""
 
-    alphas: Array
-    middle: Array
-    band: Band
+    title: str
+    y_label: str
+    rows: pd.DataFrame
+    start: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a figure of panels says and measures."""
+    """What a figure of panels says and measures.
+
+    ``own_scales`` gives every row of panels a y range of its own; otherwise all share one.
+    """
 
     title: str
     text: str
     curve: Callable[[pd.DataFrame], Curve]
-    y_label: Callable[[str], str]
     languages: Mapping[str, str]
     colours: Mapping[str, str]
     controls: Collection[str]
     reference: float | None = None
     least_span: float = 0.1
+    own_scales: bool = False
+    logarithmic: bool = False
+    height: float = 1.35
+    shade: float = 0.16
 
 
 def by_cell(rows: pd.DataFrame, column: str) -> tuple[Array, Array]:
     """Return alphas (P,) in order and the column's values (C, P), NaN where a cell lacks a point."""
-    order = rows.groupby("point")["alpha"].first().astype(float).sort_values()
-    table = rows.pivot(index="cell", columns="point", values=column).reindex(columns=order.index)
-    alphas: Array = np.array(order, dtype=np.float64)
-    values: Array = table.to_numpy(dtype=np.float64)
-    return alphas, values
+    return by_group(rows, rows["cell"], column)
 
 
-def draw(rows: pd.DataFrame, look: Look) -> Figure:
-    """Draw the panels of all tasks in ``rows``."""
-    tasks = names.in_order(rows["task"].unique())
-    figure, axes = PAGE.axes(len(tasks), len(LINES), title=look.title, text=look.text)
+def by_group(rows: pd.DataFrame, groups: pd.Series[str], column: str) -> tuple[Array, Array]:
+    """Return alphas (P,) in order and the column's values (G, P) of groups that have a point once."""
+    points, places = np.unique(rows["point"].to_numpy(), return_inverse=True)
+    at = np.full(len(points), np.nan)
+    at[places] = rows["alpha"].to_numpy(dtype=np.float64)
+    codes, found = pd.factorize(groups, sort=True)
+    values = np.full((len(found), len(points)), np.nan)
+    values[codes, places] = rows[column].to_numpy(dtype=np.float64)
+    order = np.argsort(at, kind="stable")
+    return at[order], values[:, order]
+
+
+def draw(grid: Sequence[Sequence[Panel]], look: Look) -> Sheet:
+    """Draw a grid of panels with a legend below."""
+    page = style.Page(panel=look.height, foot=FOOT, left=0.52, gap=(0.15, 0.3))
+    sheet = page.axes(len(grid), len(grid[0]), title=look.title, text=look.text)
+    drawn: list[list[Curve]] = []
+    for across, panels in zip(sheet.axes, grid, strict=True):
+        curves = [
+            curve for axes, one in zip(across, panels, strict=True) for curve in _panel(axes, one, look)
+        ]
+        drawn.append(curves)
+        across[0].set_ylabel(panels[0].y_label)
+        for axes in across[1:]:
+            axes.tick_params(labelleft=False)
+    together = [curve for curves in drawn for curve in curves]
     cut = False
-    for task, across in zip(tasks, axes, strict=True):
-        of_task = rows[rows["task"] == task]
-        curves = [_panel(panel, of_task, line, look) for panel, line in zip(across, LINES, strict=True)]
-        cut |= _scale(across, [curve for one in curves for curve in one], look)
-        across[0].set_ylabel(f"{names.task(task)}\n{look.y_label(str(of_task['metric'].iloc[0]))}")
-    for top, bottom, line in zip(axes[0], axes[-1], LINES, strict=True):
-        top.set_title(line.title, loc="left", color=style.INK, pad=7)
-        words = {0.0: f"0\n{line.start}\nmodel", 1.0: "1\nbilingual\nmodel"}
-        ticks = [float(tick) for tick in bottom.get_xticks()]
-        bottom.set_xticks(ticks, [words.get(tick, _tick(tick)) for tick in ticks])
-    _foot(figure, rows, look, "; curves go on below the panels" if cut else "")
-    return figure
+    for across, curves in zip(sheet.axes, drawn, strict=True):
+        cut |= _scale(across, curves if look.own_scales else together, look)
+    for column, axes in enumerate(sheet.axes[-1]):
+        _name_models(axes, {panels[column].start for panels in grid})
+    for axes in [axes for across in sheet.axes[:-1] for axes in across]:
+        axes.tick_params(labelbottom=False)
+    _foot(sheet, grid, look, "; curves go on below the panels" if cut else "")
+    return sheet
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, line: Line, look: Look) -> list[Curve]:
+def _panel(axes: Axes, panel: Panel, look: Look) -> list[Curve]:
     curves = []
-    on_line = rows[rows[line.flag].astype(bool)]
-    encoders = [encoder for encoder in look.colours if encoder in set(on_line["encoder"])]
+    there = set(panel.rows["encoder"])
+    encoders = [encoder for encoder in look.colours if encoder in there]
     # Source curves often coincide: later ones are drawn thinner, so that earlier ones show beside them.
-    widths = np.linspace(2.0, 1.4, len(encoders)) if len(encoders) > 1 else [1.8]
+    widths = np.linspace(1.5, 0.9, len(encoders)) if len(encoders) > 1 else [1.2]
     for encoder, width in zip(reversed(encoders), widths, strict=True):
         for role in ROLES:
-            chosen = on_line[(on_line["encoder"] == encoder) & (on_line["eval_role"] == role)]
+            rows = panel.rows
+            chosen = rows[(rows["encoder"] == encoder) & (rows["eval_role"] == role)]
             if chosen.empty:
                 continue
             curve = look.curve(chosen)
-            colour = look.colours[encoder]
-            axes.fill_between(curve.alphas, curve.band.low, curve.band.high, color=colour, alpha=0.16, lw=0)
-            axes.plot(
-                curve.alphas,
-                curve.middle,
-                color=colour,
-                linestyle=style.LINE_STYLES[role],
-                linewidth=float(width),
-                label=f"{encoder}, {role}",
-            )
+            _curve(axes, curve, look, encoder, role, float(width))
             curves.append(curve)
+    axes.set_title(panel.title, loc="left", color=style.INK)
     if not curves:
-        axes.text(
-            0.5, 0.5, "no points on this line", transform=axes.transAxes, ha="center", color=style.QUIET
-        )
+        axes.text(0.5, 0.5, "no points", transform=axes.transAxes, ha="center", color=style.QUIET)
     _guides(axes, curves, look)
     return curves
+
+
+def _curve(axes: Axes, curve: Curve, look: Look, encoder: str, role: str, width: float) -> None:
+    colour = look.colours[encoder]
+    if np.isfinite(curve.band.low).any():
+        axes.fill_between(curve.alphas, curve.band.low, curve.band.high, color=colour, alpha=look.shade, lw=0)
+    axes.plot(
+        curve.alphas,
+        curve.middle,
+        color=colour,
+        linestyle=style.LINE_STYLES[role],
+        linewidth=width,
+        marker=MARKS[list(look.colours).index(encoder) % len(MARKS)],
+        markersize=3.2,
+        # 0 and 1 are exact as floats.
+        markevery=np.flatnonzero(np.isin(curve.alphas, (0.0, 1.0))).tolist(),
+        label=f"{encoder}, {role}",
+    )
 
 
 def _guides(axes: Axes, curves: Sequence[Curve], look: Look) -> None:
     """Mark the two trained models and shade what lies beyond them."""
     low = min([float(curve.alphas[0]) for curve in curves] + [0.0])
     high = max([float(curve.alphas[-1]) for curve in curves] + [1.0])
-    pad = 0.02 * (high - low)
+    pad = 0.03 * (high - low)
     axes.set_xlim(low - pad, high + pad)
     for start, end in ((low - pad, 0.0), (1.0, high + pad)):
         axes.axvspan(start, end, color="#F3F3F3", lw=0, zorder=0)
     for alpha in (0.0, 1.0):
-        axes.axvline(alpha, color="#999999", lw=0.9, zorder=1)
+        axes.axvline(alpha, color=style.RULE, lw=0.7, zorder=1)
     if look.reference is not None:
-        axes.axhline(look.reference, color="#999999", lw=0.9, ls=":", zorder=1)
+        axes.axhline(look.reference, color=style.RULE, lw=0.7, ls=":", zorder=1)
     ticks = [tick for tick in (-0.5, 0.0, 0.5, 1.0, 1.5) if low - pad <= tick <= high + pad]
-    axes.set_xticks(ticks, [_tick(tick) for tick in ticks])
+    axes.set_xticks(ticks, [style.number(tick) for tick in ticks])
     style.grid_lines(axes)
 
 
-def _tick(value: float) -> str:
-    return f"{value:g}".replace("-", "−")
+def _name_models(axes: Axes, starts: Collection[str]) -> None:
+    """Write below 0 and 1 which models those are; below 0 only if it is the same in all panels above."""
+    words = {1.0: "bilingual"} | ({0.0: next(iter(starts))} if len(starts) == 1 else {})
+    for alpha, name in words.items():
+        axes.annotate(
+            name,
+            (alpha, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -14),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            color=style.INK,
+        )
 
 
 def _scale(across: Sequence[Axes], curves: Sequence[Curve], look: Look) -> bool:
-    """Set one range for a task's panels; return whether a curve leaves it at the bottom."""
-    for panel in across[1:]:
-        panel.tick_params(labelleft=False)
-    if curves:
-        limits = readable_limits(curves, look.least_span)
-        for panel in across:
-            panel.set_ylim(*limits)
-        return min(float(np.nanmin(curve.middle)) for curve in curves) < limits[0]
-    return False
+    """Set one range for a row of panels; return whether a curve leaves it at the bottom."""
+    if not curves:
+        return False
+    limits = readable_limits(curves, look.least_span, logarithmic=look.logarithmic)
+    for panel in across:
+        # Limits first: a panel without a positive value has none that a logarithmic scale could take.
+        panel.set_ylim(*limits)
+        if look.logarithmic:
+            panel.set_yscale("log", nonpositive="mask")
+    return not look.logarithmic and min(float(np.nanmin(curve.middle)) for curve in curves) < limits[0]
 
 
-def readable_limits(curves: Sequence[Curve], least_span: float) -> tuple[float, float]:
-    """Return a y range for what happens between the two models.
-
-    Extrapolated models often fall to nothing; were they to set the range, the part between the
-    models would be a flat stripe. They are shown as far as half the inner range below and above.
-    """
-    every = np.concatenate([np.concatenate([c.middle, c.band.low, c.band.high]) for c in curves])
-    inside = [(curve.alphas >= 0) & (curve.alphas <= 1) for curve in curves]
-    pairs = list(zip(curves, inside, strict=True))
-    inner = np.concatenate([np.concatenate([c.middle[i], c.band.low[i], c.band.high[i]]) for c, i in pairs])
-    every, inner = every[np.isfinite(every)], inner[np.isfinite(inner)]
-    if not len(every):
-        return 0.0, 1.0
-    core = inner if len(inner) else every
-    low, high = float(core.min()), float(core.max())
-    lack = max(0.0, least_span - (high - low)) / 2
-    low, high = low - lack, high + lack
-    reach = 0.5 * (high - low)
-    low, high = (
-        max(min(low, float(every.min())), low - reach),
-        min(max(high, float(every.max())), high + reach),
-    )
-    pad = 0.05 * (high - low)
-    return low - pad, high + pad
-
-
-def _foot(figure: Figure, rows: pd.DataFrame, look: Look, cut: str) -> None:
-    """Write what the x axis is, then the legend: encoders by colour, languages by line style."""
-    present = set(rows["encoder"])
+def _foot(sheet: Sheet, grid: Sequence[Sequence[Panel]], look: Look, cut: str) -> None:
+    """Write what the x axis is, then the legend: encoders by colour and mark, languages by line style."""
+    present = {encoder for panels in grid for panel in panels for encoder in panel.rows["encoder"].unique()}
     encoders = [
-        Line2D([], [], color=colour, lw=3, label=names.encoder(encoder, look.controls))
-        for encoder, colour in look.colours.items()
+        Line2D(
+            [],
+            [],
+            color=colour,
+            lw=1.6,
+            marker=MARKS[index % len(MARKS)],
+            ms=3.6,
+            label=names.encoder(encoder, look.controls),
+        )
+        for index, (encoder, colour) in enumerate(look.colours.items())
         if encoder in present
     ]
     roles = [
-        Line2D([], [], color=style.INK, lw=1.7, ls=style.LINE_STYLES[role], label=look.languages[role])
+        Line2D([], [], color=style.INK, lw=1.2, ls=style.LINE_STYLES[role], label=look.languages[role])
         for role in ROLES
     ]
-    width, height = figure.get_size_inches()
-    centre = (PAGE.left + PAGE.panel[0] + PAGE.gap[0] / 2) / width
+    figure = sheet.figure
+    height = figure.get_size_inches()[1]
     words = f"mixing coefficient α (grey: extrapolated beyond the two models{cut})"
-    figure.text(centre, 0.77 / height, words, ha="center", va="center")
-    for handles, y in ((encoders, 0.5), (roles, 0.25)):
+    figure.text(0.54, 0.46 / height, words, ha="center", va="center")
+    for handles, y in ((encoders, 0.28), (roles, 0.11)):
         figure.legend(
             handles=handles,
             loc="center",
-            bbox_to_anchor=(centre, y / height),
+            bbox_to_anchor=(0.54, y / height),
             ncols=len(handles),
-            handlelength=2.6,
-            columnspacing=1.8,
+            handlelength=2.4,
+            columnspacing=1.4,
+            borderpad=0,
         )

@@ -11,17 +11,27 @@ from analysis.style import Drawing
 CAPTIONS = {
     "lines": (
         "How to read it: each step to the right mixes in more of the bilingual model. Solid lines are scores "
-        "on the source language, dashed lines on the target language, both divided by the bilingual model's. "
+        "on the source language, dashed lines on the target language. "
         "The paper's claim is a solid line that stays level and a dashed line that climbs steadily."
     ),
-    "pair": (
-        "How to read it: the same lines for one language pair, with scores as they are. The band reaches "
-        "from the lowest seed to the highest."
-    ),
+    "pair": "How to read it: the same lines for one language pair, with scores as they are.",
     "plane": (
-        "How to read it: every point of the plane is a model; the three marked ones were trained, all others "
+        "How to read it: the three marked models were trained, all others "
         "are weighted sums of their weights. The larger the bright area, the flatter the surface."
     ),
+    "planes": "How to read it: as the planes of single pairs. The larger the bright area, the flatter.",
+    "variance": (
+        "How to read it: a step up is ten times the variance. The paper's claim is a dashed line far above "
+        "the solid one at the left, where only the source language was trained on."
+    ),
+    "scopes": (
+        "How to read it: the paper's claim is that the second column looks like the first and that nothing "
+        "happens in the third."
+    ),
+    "trajectory": (
+        "How to read it: a path that goes straight up changes other languages at no cost for the source."
+    ),
+    "layers": "How to read it: the higher on the left, the more a layer's weights were changed.",
     "geometry": (
         "How to read it: one mark for each task, pair and seed. Height: how much longer the way to the "
         "source-only model is than that to the target-only model (1: equally long). Across: the angle "
@@ -32,7 +42,10 @@ CAPTIONS = {
 
 
 class Picture(NamedTuple):
-    """A figure ready for a page: its file name, its title, how to read it, and its SVG element."""
+    """A figure ready for a page: its file name, its title, what it shows, how to read it, its SVG element.
+
+    Without an element it is a file only.
+    """
 
     name: str
     title: str
@@ -40,12 +53,25 @@ class Picture(NamedTuple):
     svg: str
 
 
-def picture(drawing: Drawing, number: int) -> Picture:
-    """Return a drawing as the picture of that number. Its title is the first text on the figure."""
-    texts = drawing.figure.texts
-    title = " ".join(texts[0].get_text().split()) if texts else drawing.name
-    caption = CAPTIONS.get(drawing.name.split("-")[0], "")
-    return Picture(drawing.name, title, caption, inline(style.svg(drawing), f"f{number}-"))
+def picture(drawing: Drawing, number: int, *, shown: bool = True) -> Picture:
+    """Return a drawing as the picture of that number; with ``shown`` off, without its element."""
+    how = CAPTIONS.get(drawing.name.split("-")[0], "")
+    of_paper = paper_figure(drawing.name)
+    caption = " ".join(part for part in (drawing.text, how, of_paper) if part)
+    element = inline(style.svg(drawing), f"f{number}-") if shown else ""
+    return Picture(drawing.name, drawing.title, caption, element)
+
+
+def paper_figure(name: str) -> str:
+    """Say which figure of the paper a figure is, by its file name; nothing for those beyond the paper."""
+    kind, _, rest = name.partition("-")
+    numbers = {"lines": "2", "variance": "5", "plane": "3 and 10", "geometry": "4"}
+    number = {"ner": "6", "parsing": "7", "pos": "8", "xnli": "9"}.get(rest) if rest else numbers.get(kind)
+    if kind == "plane":
+        number = numbers[kind]
+    if kind not in numbers or number is None:
+        return ""
+    return f"In the paper: Figure{'s' if ' ' in number else ''} {number}."
 
 
 def inline(svg: str, prefix: str) -> str:

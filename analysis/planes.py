@@ -1,33 +1,35 @@
-"""Normalised scores over the plane through the three models (the paper's Figure 3).
+"""Normalised scores over the plane through the three models (the paper's Figures 3 and 10).
 
-One figure per task and pair; a row of panels per encoder, left scored on the source language,
-right on the target language, all on one colour scale. The scale follows the triangle between the
-three models, where the question lies; darker than its lower end means "below", as far models
-often score nothing. The axes' values may be unevenly spaced.
+One figure per task and pair, with a panel for each encoder and language scored, all on one colour scale;
+and one of the means over pairs, a row of panels a task. The scale follows the triangle between the three
+models, where the question lies; darker than its lower end means "below", as far models often score
+nothing. The axes' values may be unevenly spaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, MultipleLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from analysis import names, style
 from analysis.read import Results, split_by
 from analysis.statistics import Array
-from analysis.style import Drawing, Skipped
+from analysis.style import Drawing, Sheet, Skipped
 
-PAGE = style.Page(panel=(3.1, 3.1), gap=(0.45, 0.8), left=0.85, right=1.2, foot=0.6)
 COLOURS = "viridis"
 GOOD = 0.95
+CORNERS = {"bilingual": (0.0, 0.0, "o"), "source-only": (1.0, 0.0, "s"), "target-only": (0.0, 1.0, "^")}
+SIDES = ("source", "target")
+BAR = 0.62
+"""Inches that the colour bar and its words take at the right."""
 
 
 class Plane(NamedTuple):
@@ -44,42 +46,119 @@ class Plane(NamedTuple):
         chosen: Array = self.scores[(x >= 0) & (y >= 0) & (x + y <= 1 + 1e-9)]
         return chosen[np.isfinite(chosen)]
 
+    @property
+    def drawable(self) -> bool:
+        """Whether there is an area to draw."""
+        return all(side > 1 for side in self.scores.shape)
+
+
+class Place(NamedTuple):
+    """A panel: its title, the label of its row, and its plane, if there is one."""
+
+    title: str
+    row: str
+    plane: Plane | None
+
 
 def draw(results: Results) -> Iterator[Drawing | Skipped]:
-    """Draw one figure per task and pair, of the models interpolated as a whole."""
+    """Draw one figure of means over pairs and one per task and pair, of models interpolated as a whole."""
     rows = results.surfaces
     rows = rows[rows["on_plane"].astype(bool) & (rows["scope"] == "all") & rows["relative"].notna()]
     if rows.empty:
         yield Skipped("Planes: the results hold no point of a plane (scope 'all') with a bilingual score.")
+        return
+    if len(rows[["source", "target"]].drop_duplicates()) > 1:
+        yield from _overview(rows, results)
     for (task, source, target), chosen in split_by(rows, "task", "source", "target"):
-        planes = {
-            (encoder, role): plane
-            for (encoder, role), one in split_by(chosen, "encoder", "eval_role")
-            if min((plane := plane_of(one)).scores.shape) > 1
-        }
+        planes = _planes(chosen)
         if not planes:
             yield Skipped(f"Plane of {task}, {source} → {target}: fewer than 2 x 2 points.")
             continue
-        figure = _figure(planes, results.controls, task, (source, target), chosen["seed"].nunique())
-        yield Drawing(f"plane-{task}-{source}-{target}", figure)
+        encoders = _ordered({encoder for encoder, _ in planes}, results)
+        title = f"{names.task(task)}: the plane through the three models, {names.pair(source, target)}"
+        languages = dict(zip(SIDES, (names.language(source), names.language(target)), strict=True))
+        grid = _by_side(planes, encoders, languages, results)
+        text = _text(f"mean over {names.count(chosen['seed'].nunique(), 'seed')}")
+        yield _sheet(grid, title, text).named(f"plane-{task}-{source}-{target}")
+
+
+def _overview(rows: pd.DataFrame, results: Results) -> Iterator[Drawing]:
+    """Draw the means over language pairs and seeds: a row of panels a task."""
+    by_task = {task: _planes(rows[rows["task"] == task]) for task in names.in_order(rows["task"].unique())}
+    encoders = _ordered({encoder for planes in by_task.values() for encoder, _ in planes}, results)
+    grid = [
+        [
+            Place(f"{encoder}, {side}", names.task(task), planes.get((encoder, side)))
+            for encoder in encoders
+            for side in SIDES
+        ]
+        for task, planes in by_task.items()
+        if planes
+    ]
+    if grid:
+        pairs = len(rows[["source", "target"]].drop_duplicates())
+        text = _text(
+            f"mean over the cells there are of {names.count(pairs, 'language pair')} and "
+            f"{names.count(rows['seed'].nunique(), 'seed')}; above each panel, the language scored"
+        )
+        yield _sheet(grid, "The plane through the three models, mean over language pairs", text).named(
+            "planes"
+        )
+
+
+def _by_side(
+    planes: Mapping[tuple[str, str], Plane],
+    encoders: Sequence[str],
+    languages: Mapping[str, str],
+    results: Results,
+) -> list[list[Place]]:
+    """Lay panels out: all in a row for two encoders, else a row a side."""
+    rows = [
+        [
+            Place(
+                f"{names.encoder(encoder, results.controls)}, on {languages[side]}",
+                f"on {languages[side]} ({side})",
+                planes.get((encoder, side)),
+            )
+            for encoder in encoders
+        ]
+        for side in SIDES
+    ]
+    return [rows[0] + rows[1]] if len(encoders) <= 2 else rows
+
+
+def _planes(rows: pd.DataFrame) -> dict[tuple[str, str], Plane]:
+    planes = {(e, role): plane_of(one) for (e, role), one in split_by(rows, "encoder", "eval_role")}
+    return {key: plane for key, plane in planes.items() if plane.drawable}
+
+
+def _ordered(encoders: set[str], results: Results) -> list[str]:
+    return list(style.encoder_colours(encoders, results.controls))
+
+
+def _text(mean: str) -> str:
+    return (
+        "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
+        f"target-only model. Colour: score divided by the bilingual model's, {mean}. "
+        f"White line: {GOOD:g}. Dashed: the straight lines between the models."
+    )
 
 
 def plane_of(rows: pd.DataFrame) -> Plane:
-    """Return the mean over seeds of the relative scores, laid out on the plane's axes."""
-    points = rows.groupby("point").agg(
-        a_src=("a_src", "first"), a_tgt=("a_tgt", "first"), mean=("relative", "mean")
-    )
-    a_src, column = np.unique(points["a_src"].to_numpy(dtype=np.float64), return_inverse=True)
-    a_tgt, row = np.unique(points["a_tgt"].to_numpy(dtype=np.float64), return_inverse=True)
+    """Return the mean over cells of the relative scores, laid out on the plane's axes."""
+    _, first, place = np.unique(rows["point"].to_numpy(), return_index=True, return_inverse=True)
+    means = np.bincount(place, weights=rows["relative"].to_numpy(dtype=np.float64)) / np.bincount(place)
+    a_src, column = np.unique(rows["a_src"].to_numpy(dtype=np.float64)[first], return_inverse=True)
+    a_tgt, row = np.unique(rows["a_tgt"].to_numpy(dtype=np.float64)[first], return_inverse=True)
     scores = np.full((len(a_tgt), len(a_src)), np.nan)
-    scores[row, column] = points["mean"].to_numpy(dtype=np.float64)
+    scores[row, column] = means
     return Plane(a_src, a_tgt, scores)
 
 
-def levels_of(planes: Mapping[tuple[str, str], Plane]) -> Array:
+def levels_of(planes: Sequence[Plane]) -> Array:
     """Return the colour steps that all panels share."""
-    inside = np.concatenate([plane.between for plane in planes.values()])
-    every = np.concatenate([plane.scores[np.isfinite(plane.scores)] for plane in planes.values()])
+    inside = np.concatenate([plane.between for plane in planes])
+    every = np.concatenate([plane.scores[np.isfinite(plane.scores)] for plane in planes])
     core = inside if len(inside) else every
     low, high = float(core.min()), float(core.max())
     reach = 0.2 * max(high - low, 0.05)
@@ -89,40 +168,27 @@ def levels_of(planes: Mapping[tuple[str, str], Plane]) -> Array:
     )
 
 
-def _figure(
-    planes: Mapping[tuple[str, str], Plane],
-    controls: Collection[str],
-    task: str,
-    pair: tuple[str, str],
-    seeds: int,
-) -> Figure:
-    encoders = list(style.encoder_colours({encoder for encoder, _ in planes}, controls))
-    text = (
-        "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
-        f"target-only model. Colour: score divided by the bilingual model's, mean over "
-        f"{names.count(seeds, 'seed')}. "
-        f"White line: {GOOD:g}. Dashed: the straight lines between the models."
-    )
-    title = f"{names.task(task)}: the plane through the three models, {names.pair(*pair)}"
-    figure, axes = PAGE.axes(len(encoders), 2, title=title, text=text)
-    levels = levels_of(planes)
-    for encoder, across in zip(encoders, axes, strict=True):
-        for role, code, panel in zip(("source", "target"), pair, across, strict=True):
-            panel.set_title(
-                f"{names.encoder(encoder, controls)}\nscored on {names.language(code)} ({role})",
-                loc="left",
-                fontsize=9.5,
-            )
-            if (encoder, role) in planes:
-                _panel(panel, planes[encoder, role], levels)
-            else:
-                panel.text(0.5, 0.5, "no points", transform=panel.transAxes, ha="center", color=style.QUIET)
-        across[0].set_ylabel("towards target-only  (α₂)")
-        across[1].tick_params(labelleft=False)
-    for panel in axes[-1]:
-        panel.set_xlabel("towards source-only  (α₁)")
-    _colour_bar(figure, levels)
-    return figure
+def _sheet(grid: Sequence[Sequence[Place]], title: str, text: str) -> Sheet:
+    levels = levels_of([place.plane for places in grid for place in places if place.plane is not None])
+    several = len({place.row for places in grid for place in places}) == len(grid) > 1
+    left, right, gap = 0.6 if several else 0.42, 0.08 + BAR, 0.1
+    side = min(1.85, (style.PAGE_WIDTH - left - right - gap * (len(grid[0]) - 1)) / len(grid[0]))
+    spare = style.PAGE_WIDTH - left - right - gap * (len(grid[0]) - 1) - side * len(grid[0])
+    page = style.Page(panel=side, gap=(gap, 0.26), left=left, right=right + spare, foot=0.62)
+    sheet = page.axes(len(grid), len(grid[0]), title=title, text=text)
+    for across, places in zip(sheet.axes, grid, strict=True):
+        for axes, place in zip(across, places, strict=True):
+            _panel(axes, place, levels)
+            axes.tick_params(labelleft=axes is across[0])
+        label = f"{places[0].row}\n" if several else ""
+        across[0].set_ylabel(f"{label}to target-only, α$_2$", linespacing=1.1)
+    for axes in [axes for across in sheet.axes[:-1] for axes in across]:
+        axes.tick_params(labelbottom=False)
+    for axes in sheet.axes[-1]:
+        axes.set_xlabel("to source-only, α$_1$" if side > 1 else "α$_1$")
+    _colour_bar(sheet, levels, 1 - (right + spare - 0.1) / style.PAGE_WIDTH)
+    _legend(sheet)
+    return sheet
 
 
 def _steps(levels: Array) -> BoundaryNorm:
@@ -130,57 +196,68 @@ def _steps(levels: Array) -> BoundaryNorm:
     return BoundaryNorm(levels.tolist(), ncolors=256, extend="both")
 
 
-def _panel(axes: Axes, plane: Plane, levels: Array) -> None:
+def _panel(axes: Axes, place: Place, levels: Array) -> None:
+    axes.set_title(place.title, loc="left", fontsize=8)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    plane = place.plane
+    if plane is None:
+        axes.text(0.5, 0.5, "no points", transform=axes.transAxes, ha="center", color=style.QUIET)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
     masked = np.ma.masked_invalid(plane.scores)
     filled = axes.contourf(
         plane.a_src, plane.a_tgt, masked, levels=levels, cmap=COLOURS, norm=_steps(levels), extend="both"
     )
     filled.set_edgecolor("face")
     if masked.min() < GOOD < masked.max():
-        axes.contour(plane.a_src, plane.a_tgt, masked, levels=[GOOD], colors="white", linewidths=1.3)
-    axes.set_aspect("equal")
-    axes.xaxis.set_major_locator(MultipleLocator(0.5))
-    axes.yaxis.set_major_locator(MultipleLocator(0.5))
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    corners = {"bilingual": (0.0, 0.0, "o"), "source-only": (1.0, 0.0, "s"), "target-only": (0.0, 1.0, "^")}
-    for x, y, _ in (corners["source-only"], corners["target-only"]):
-        axes.plot([0, x], [0, y], color="white", lw=0.9, ls=(0, (3, 2)), label="_")
-    limits = (plane.a_src[0], plane.a_src[-1], plane.a_tgt[0], plane.a_tgt[-1])
-    for name, (x, y, marker) in corners.items():
+        axes.contour(plane.a_src, plane.a_tgt, masked, levels=[GOOD], colors="white", linewidths=1.0)
+    _models(axes, (plane.a_src[0], plane.a_src[-1], plane.a_tgt[0], plane.a_tgt[-1]))
+
+
+def _models(axes: Axes, limits: tuple[float, float, float, float]) -> None:
+    """Mark the three models and the lines between them; set what the axes show."""
+    for x, y, _ in (CORNERS["source-only"], CORNERS["target-only"]):
+        axes.plot([0, x], [0, y], color="white", lw=0.8, ls=(0, (3, 2)), label="_")
+    for name, (x, y, marker) in CORNERS.items():
         if limits[0] <= x <= limits[1] and limits[2] <= y <= limits[3]:
-            axes.plot(x, y, marker, ms=6.5, mfc="white", mec="black", mew=1.0, label=name, ls="none")
-            _name(axes, name, x, y, limits)
+            axes.plot(x, y, marker, ms=4.2, mfc="white", mec="black", mew=0.8, label=name, ls="none")
     axes.set_xlim(limits[0], limits[1])
     axes.set_ylim(limits[2], limits[3])
+    for low, high, axis in ((limits[0], limits[1], axes.xaxis), (limits[2], limits[3], axes.yaxis)):
+        ticks = [tick for tick in (-1.0, 0.0, 1.0, 2.0) if low <= tick <= high]
+        axis.set_ticks(ticks, [style.number(tick) for tick in ticks])
 
 
-def _name(axes: Axes, name: str, x: float, y: float, limits: tuple[float, float, float, float]) -> None:
-    """Write a model's name beside its mark, on the side where the panel has room."""
-    above = y - limits[2] < 0.12 * (limits[3] - limits[2])
-    side = "left" if x - limits[0] < 0.2 * (limits[1] - limits[0]) else "center"
-    side = "right" if limits[1] - x < 0.2 * (limits[1] - limits[0]) else side
-    axes.annotate(
-        name,
-        (x, y),
-        xytext=(0, 7 if above or name == "target-only" else -7),
-        textcoords="offset points",
-        ha=side,
-        va="bottom" if above or name == "target-only" else "top",
-        fontsize=8.5,
-        color="white",
-        path_effects=[patheffects.withStroke(linewidth=2.2, foreground="black")],
+def _colour_bar(sheet: Sheet, levels: Array, left: float) -> None:
+    height = sheet.figure.get_size_inches()[1]
+    boxes = [axes.get_position() for across in sheet.axes for axes in across]
+    bottom, top = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
+    length = min(top - bottom, 3.0 / height)
+    bar = sheet.figure.add_axes(
+        (left, (top + bottom - length) / 2, 0.1 / style.PAGE_WIDTH, length), label="colour bar"
     )
-
-
-def _colour_bar(figure: Figure, levels: Array) -> None:
-    width, height = figure.get_size_inches()
-    bottom, top = PAGE.foot / height, max(axes.get_position().y1 for axes in figure.axes)
-    length = min(top - bottom, 4.0 / height)
-    middle = (top + bottom) / 2
-    place = (1 - (PAGE.right - 0.22) / width, middle - length / 2, 0.16 / width, length)
-    bar = figure.add_axes(place, label="colour bar")
-    figure.colorbar(ScalarMappable(_steps(levels), COLOURS), cax=bar, label="score, bilingual model = 1")
-    # Every other step, counted from 1 so that the bilingual model's own score is on the bar.
-    bar.set_yticks(levels[int(np.abs(levels - 1).argmin()) % 2 :: 2])
+    sheet.figure.colorbar(ScalarMappable(_steps(levels), COLOURS), cax=bar, label="score (bilingual = 1)")
+    # Counted from 1, so that the bilingual model's own score is on the bar; fewer on a short bar.
+    stride = 2 if length * height > 1.6 else 3
+    bar.set_yticks(levels[int(np.abs(levels - 1).argmin()) % stride :: stride])
     bar.tick_params(length=2)
+
+
+def _legend(sheet: Sheet) -> None:
+    handles = [
+        Line2D(
+            [], [], marker=marker, ls="none", ms=4.2, mfc="white", mec="black", mew=0.8, label=f"{name} model"
+        )
+        for name, (_, _, marker) in CORNERS.items()
+    ]
+    height = sheet.figure.get_size_inches()[1]
+    sheet.figure.legend(
+        handles=handles,
+        loc="center",
+        bbox_to_anchor=(0.5, 0.12 / height),
+        ncols=3,
+        handletextpad=0.1,
+        borderpad=0,
+    )

@@ -1,10 +1,10 @@
 """Reads the results of a sweep and checks that they can be put side by side.
 
-``surfaces/`` holds one row per (cell, scope, point, evaluation language, metric); kept here are
-the primary metric of each task on the source and on the target language. ``geometry/`` holds the
-norms and the angle. Which cells count and which encoders are controls (never trained) is decided by
-``sweeps/NAME/plan.json`` where there is one. Without one, and with one that does not say, encoders with
-"random" in their names are taken as controls.
+``surfaces/`` holds one row per (cell, scope, point, evaluation language, metric); kept here is
+the primary metric of each task, on the source and on the target language (and, apart from these, on
+others). ``geometry/`` holds norms and angles. Which cells count and which encoders are controls (never
+trained) is decided by ``sweeps/NAME/plan.json`` where there is one. Without one, and with one that does
+not say, encoders with "random" in their names are taken as controls.
 
 Two columns are added. ``corner`` names the three models that were trained ("bilingual",
 "source-only", "target-only"; empty elsewhere). ``relative`` is the score divided by the bilingual
@@ -16,23 +16,23 @@ Rows are joined on ``point``, the index into the grid, so all cells must share o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from analysis import learned
+from analysis import choice, learned
 from analysis.gaps import find_gaps, listing
 from analysis.names import PRIMARY_METRICS, called_random
 from analysis.tables import CELL, AnalysisError, NothingThereError, read_table
 
-ROW = ["cell", "scope", "point", "eval_role"]
+ROW = ["cell", "scope", "point", "eval_role", "eval_language"]
 FLAGS = ["on_src_line", "on_tgt_line", "on_plane"]
-SURFACE = [*CELL, *ROW, *FLAGS, "a_src", "a_tgt", "alpha", "metric", "value"]
-GEOMETRY = [*CELL, "cell", "part", "parameters", "norm_ratio", "angle"]
+SURFACE = [*CELL, *ROW, *FLAGS, "a_src", "a_tgt", "alpha", "metric", "value", "examples"]
+GEOMETRY = [*CELL, "cell", "part", "parameters", "norm_src", "norm_tgt", "norm_ratio", "angle"]
 # 0 and 1 are exact as floats, so comparing with them is safe; other coordinates are never compared.
 CORNERS = {(0.0, 0.0): "bilingual", (1.0, 0.0): "source-only", (0.0, 1.0): "target-only"}
 
@@ -45,11 +45,15 @@ class Results:
     geometry: pd.DataFrame
     controls: frozenset[str]
     notes: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    """All encoders of the store, chosen or not, so that each keeps its colour in every figure."""
+    others: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Rows like those of ``surfaces``, scored on languages that are neither source nor target."""
 
     @property
     def encoders(self) -> list[str]:
-        """All encoders, so that each keeps its colour in every figure."""
-        return sorted(set(self.surfaces["encoder"]) | set(self.geometry["encoder"]))
+        """The encoders of the chosen cells."""
+        return sorted({*self.surfaces["encoder"].unique(), *self.geometry["encoder"].unique()})
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,34 @@ class Selection:
     sweeps: tuple[str, ...] = ()
 
 
-def load(folder: Path, sweep: str | None = None, *, learned_only: bool = False) -> Results:
-    """Read the results under ``folder``; with ``learned_only``, of cells whose endpoints all learned.
+def load(
+    folder: Path,
+    sweep: str | None = None,
+    *,
+    learned_only: bool = False,
+    encoders: Collection[str] = (),
+    tasks: Collection[str] = (),
+) -> Results:
+    """Read the results under ``folder``.
+
+    Args:
+        folder: what the sweep stored into.
+        sweep: take the cells of this one only.
+        learned_only: leave out cells with an endpoint that did not learn.
+        encoders: take these only; empty: all.
+        tasks: take these only; empty: all.
 
     Raises:
         NothingThereError: neither surfaces nor geometry hold a row of the chosen cells.
-        AnalysisError: an unknown sweep, two cells for the same thing, cells of different grids.
+        AnalysisError: an unknown sweep, encoder or task, two cells for the same thing, cells of
+            different grids.
     """
     selection = select(folder, sweep)
     surfaces = _keep(read_table(folder / "surfaces", SURFACE, metrics=PRIMARY_METRICS), selection)
     geometry = _keep(read_table(folder / "geometry", GEOMETRY, optional=learned.COLUMN), selection)
+    known = tuple(sorted({*surfaces["encoder"].unique(), *geometry["encoder"].unique()}))
+    wanted = choice.Choice(encoders=frozenset(encoders), tasks=frozenset(tasks))
+    surfaces, geometry = wanted.of(surfaces, geometry)
     marked = learned.marked(surfaces, geometry)
     left_out = pd.DataFrame(columns=[*CELL, "cell"])
     if learned_only:
@@ -84,12 +106,16 @@ def load(folder: Path, sweep: str | None = None, *, learned_only: bool = False) 
             f"{folder}: no results of {selection.note or 'any cell'}; expected Parquet files under "
             f"{folder / 'surfaces'}. Run the sweep first, or pass the folder that it stores into."
         )
-    _check_one_cell_each(pd.concat([surfaces[[*CELL, "cell"]], geometry[[*CELL, "cell"]]]), selection)
-    surfaces = _checked(surfaces[surfaces["eval_role"].isin(["source", "target"])])
-    controls, guess = _controls(selection, sorted({*surfaces["encoder"], *geometry["encoder"]}))
-    gaps = find_gaps(surfaces, geometry, selection.cells, left_out)
-    notes = (selection.note, guess, *said, *gaps)
-    return Results(surfaces, geometry, controls, tuple(note for note in notes if note))
+    columns = [*CELL, "cell"]
+    cells = [frame[columns].drop_duplicates() for frame in (surfaces, geometry)]
+    _check_one_cell_each(pd.concat(cells), selection)
+    surfaces = _checked(surfaces)
+    between = surfaces["eval_role"].isin(["source", "target"])
+    surfaces, others = surfaces[between], surfaces[~between]
+    controls, guess = _controls(selection, known)
+    gaps = find_gaps(surfaces, geometry, wanted.planned(selection.cells), left_out)
+    notes = tuple(note for note in (selection.note, wanted.note, guess, *said, *gaps) if note)
+    return Results(surfaces, geometry, controls, notes, known, others)
 
 
 def split_by(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -187,12 +213,14 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     coordinates = frame[["scope", "point", "a_src", "a_tgt"]].drop_duplicates()
     if coordinates.duplicated(["scope", "point"]).any():
         raise AnalysisError("cells of different grids: the same point has two positions. Pass --sweep NAME.")
-    corner = [CORNERS.get(position, "") for position in zip(frame["a_src"], frame["a_tgt"], strict=True)]
+    corner = pd.Series("", index=frame.index)
+    for (a_src, a_tgt), name in CORNERS.items():
+        corner[(frame["a_src"] == a_src) & (frame["a_tgt"] == a_tgt)] = name
     return _relative(frame.assign(corner=corner))
 
 
 def _relative(rows: pd.DataFrame) -> pd.DataFrame:
-    key = ["cell", "scope", "eval_role"]
+    key = ["cell", "scope", "eval_role", "eval_language"]
     bilingual = rows.loc[rows["corner"] == "bilingual", [*key, "value"]]
     merged = rows.merge(bilingual.rename(columns={"value": "bilingual"}), on=key, how="left")
     scores = merged["bilingual"].astype(float)

@@ -25,17 +25,22 @@ def write(
     notes: Sequence[str],
     controls: Collection[str],
     folder: Path,
+    beyond: Sequence[Table] = (),
 ) -> str:
-    """Write the files and return the Markdown."""
+    """Write the files and return the Markdown; ``beyond`` are tables that follow those of the scores."""
     table.to_csv(folder / "summary.csv", index=False, float_format="%.6f")
     verdict_words.frame(judgements).to_csv(folder / "verdicts.csv", index=False, float_format="%.6f")
-    text = markdown(table, judgements, notes, controls)
+    text = markdown(table, judgements, notes, controls, beyond)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     return text
 
 
 def markdown(
-    table: pd.DataFrame, judgements: Sequence[Judgement], notes: Sequence[str], controls: Collection[str]
+    table: pd.DataFrame,
+    judgements: Sequence[Judgement],
+    notes: Sequence[str],
+    controls: Collection[str],
+    beyond: Sequence[Table] = (),
 ) -> str:
     """Return sentences first, then the verdicts, then the numbers, then what is missing."""
     parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table, controls))]
@@ -44,7 +49,7 @@ def markdown(
         parts += [*_bullets(verdict_words.headlines(judgements)), ""]
         parts += [*markdown_rows(verdict_words.table(judgements)), ""]
         parts += _bullets(verdict_words.notes(judgements, controls))
-    for one in tables(table):
+    for one in (*tables(table), *(one for one in beyond if one.rows)):
         parts += ["", f"## {one.title}", "", *markdown_rows(one)]
     if notes:
         parts += ["", "## Which results, and what is missing", "", *_bullets(notes)]

@@ -1,9 +1,12 @@
 """How figures look and how they are saved.
 
-Colour stands for the encoder in every figure (Okabe and Ito's colour-blind-safe palette; controls
-are grey), line style for the language that was scored. Pages are laid out in inches: a heading of
-known height, panels of known size, a foot for the legend; nothing depends on what the text
-happens to measure. Files carry no dates, so the same results give the same bytes.
+Figures are as wide as a page or a column of the ACL's papers and set in 8 to 9 points of a Times-like
+font, so that they go into a paper at their own size. Colour stands for the encoder in every figure
+(Okabe and Ito's colour-blind-safe palette; controls are grey), line style for the language that was
+scored. A page is laid out in inches: a heading of known height, panels of known size, a foot for the
+legend; nothing depends on what the text happens to measure. The heading says what is seen; the PNG has
+it, for looking at, and the PDF does not: in a paper it is the caption (captions.md). Files carry no
+dates, so the same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,36 +22,58 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.typing import RcKeyType
+from matplotlib.transforms import Bbox
+from matplotlib.typing import LineStyleType, RcKeyType
 
+COLUMN, PAGE_WIDTH = 3.03, 6.30
+"""Widths in inches of a column and of a page, of the ACL's style files."""
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREYS = ("#6E6E6E", "#A0A0A0", "#404040")
-LINE_STYLES = {"source": "-", "target": (0, (4, 1.6))}
-INK, QUIET = "#222222", "#666666"
-DPI = 160
+LINE_STYLES: dict[str, LineStyleType] = {"source": "-", "target": (0, (4, 1.6))}
+INK, QUIET, RULE = "#222222", "#555555", "#999999"
+DPI = 200
+LINE_HEIGHT = 0.135
+"""Of a line of text of 8 points, in inches."""
 
 RC: dict[RcKeyType, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.labelsize": 9.0,
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    # A fixed place: matplotlib would otherwise measure all ticks to find one.
+    "axes.titley": 1.0,
+    "axes.titlepad": 3.0,
+    "axes.labelsize": 8.0,
+    "axes.labelpad": 2.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#888888",
-    "axes.linewidth": 0.8,
+    "axes.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.pad": 2.0,
+    "ytick.major.pad": 2.0,
     "legend.frameon": False,
+    "legend.fontsize": 8.0,
     "pdf.fonttype": 42,
     "svg.hashsalt": "xltray",
 }
 
+AxesGrid = npt.NDArray[np.object_]
+
 
 class Drawing(NamedTuple):
-    """A figure and the name of its files, without an ending."""
+    """A figure: the name of its files without an ending, what it shows, and its heading in inches."""
 
     name: str
     figure: Figure
+    title: str
+    text: str
+    head: float
 
 
 class Skipped(NamedTuple):
@@ -57,45 +82,68 @@ class Skipped(NamedTuple):
     reason: str
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """A figure with its axes (rows, columns) and what its heading says."""
+
+    figure: Figure
+    axes: AxesGrid
+    title: str
+    text: str
+    head: float
+
+    def named(self, name: str) -> Drawing:
+        """Return the sheet as a drawing."""
+        return Drawing(name, self.figure, self.title, self.text, self.head)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Sizes of a page in inches: one panel, the gaps between panels, and the space around them."""
+    """Sizes in inches: the whole width, a panel's height, gaps between panels, space around them."""
 
-    panel: tuple[float, float]
-    gap: tuple[float, float] = (0.35, 0.45)
-    left: float = 0.8
-    right: float = 0.25
-    foot: float = 1.2
+    width: float = PAGE_WIDTH
+    panel: float
+    gap: tuple[float, float] = (0.15, 0.3)
+    left: float = 0.5
+    right: float = 0.08
+    top: float = 0.2
+    foot: float = 0.75
 
-    def axes(
-        self, rows: int, columns: int, *, title: str, text: str = ""
-    ) -> tuple[Figure, npt.NDArray[np.object_]]:
-        """Return a figure with its heading, and its axes as a (rows, columns) array."""
-        width = self.left + columns * self.panel[0] + (columns - 1) * self.gap[0] + self.right
-        lines = textwrap.wrap(text, int(width * 14.5))
-        head = 0.9 + 0.17 * len(lines)
-        height = head + rows * self.panel[1] + (rows - 1) * self.gap[1] + self.foot
-        figure = Figure(figsize=(width, height))
-        x, line = 0.2 / width, 0.17 / height
-        headline = "\n".join(textwrap.wrap(title, int(width * 10)))
-        figure.text(x, 1 - 0.15 / height, headline, size=12, weight="bold", va="top", color=INK)
+    def axes(self, rows: int, columns: int, *, title: str, text: str = "") -> Sheet:
+        """Return a figure with its heading and its axes."""
+        # Times at 8 points has about 20 letters an inch; bold at 9.5, about 14.
+        headline = textwrap.wrap(title, int(self.width * 14))
+        lines = textwrap.wrap(text, int(self.width * 20))
+        head = 0.12 + 0.16 * len(headline) + LINE_HEIGHT * len(lines)
+        width = (self.width - self.left - self.right - (columns - 1) * self.gap[0]) / columns
+        body = self.top + rows * self.panel + (rows - 1) * self.gap[1] + self.foot
+        height = head + body
+        figure = Figure(figsize=(self.width, height))
+        for number, words in enumerate(headline):
+            _heading(figure, words, 0.05 + 0.16 * number, size=9.5, weight="bold", color=INK)
         for number, words in enumerate(lines):
-            y = 1 - 0.46 / height - number * line
-            figure.text(x, y, words, size=8.5, va="top", color=QUIET)
+            y = 0.08 + 0.16 * len(headline) + LINE_HEIGHT * number
+            _heading(figure, words, y, size=8, color=QUIET)
         panels = figure.subplots(
             rows,
             columns,
             squeeze=False,
             gridspec_kw={
-                "left": self.left / width,
-                "right": 1 - self.right / width,
-                "top": 1 - head / height,
+                "left": self.left / self.width,
+                "right": 1 - self.right / self.width,
+                "top": 1 - (head + self.top) / height,
                 "bottom": self.foot / height,
-                "wspace": self.gap[0] / self.panel[0],
-                "hspace": self.gap[1] / self.panel[1],
+                "wspace": self.gap[0] / width,
+                "hspace": self.gap[1] / self.panel,
             },
         )
-        return figure, panels
+        return Sheet(figure, panels, title, text, head)
+
+
+def _heading(figure: Figure, words: str, inches: float, **look: Any) -> None:
+    """Write a line of the heading, so many inches below the upper edge."""
+    width, height = figure.get_size_inches()
+    figure.text(0.05 / width, 1 - inches / height, words, va="top", gid="heading", **look)
 
 
 def encoder_colours(encoders: Iterable[str], controls: Collection[str]) -> dict[str, str]:
@@ -111,22 +159,37 @@ def encoder_colours(encoders: Iterable[str], controls: Collection[str]) -> dict[
 
 def grid_lines(axes: Axes) -> None:
     """Draw faint horizontal lines behind the data."""
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
 
 
+def number(value: float) -> str:
+    """Return a number for an axis, with a minus sign that is one."""
+    return f"{value:g}".replace("-", "−")
+
+
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write a drawing as PNG and as PDF, without dates or versions in either."""
+    """Write a drawing as PNG with its heading and as PDF without, no dates or versions in either."""
     png, pdf = folder / f"{drawing.name}.png", folder / f"{drawing.name}.pdf"
     drawing.figure.savefig(png, dpi=DPI, metadata={"Software": None})
-    drawing.figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    _write_body(drawing, pdf, "pdf", {"CreationDate": None, "Producer": None, "Creator": None})
     return [png, pdf]
 
 
 def svg(drawing: Drawing) -> str:
-    """Return a drawing as SVG, text as outlines, without dates or versions."""
-    buffer = io.StringIO()
-    drawing.figure.savefig(
-        buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
-    return buffer.getvalue()
+    """Return a drawing as SVG without heading, text as outlines, without dates or versions."""
+    buffer = io.BytesIO()
+    _write_body(drawing, buffer, "svg", dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return buffer.getvalue().decode()
+
+
+def _write_body(drawing: Drawing, target: Path | io.BytesIO, form: str, metadata: dict[str, None]) -> None:
+    """Save what is below the heading."""
+    headings = [text for text in drawing.figure.texts if text.get_gid() == "heading"]
+    width, height = drawing.figure.get_size_inches()
+    for text in headings:
+        text.set_visible(False)
+    body = Bbox([[0, 0], [width, height - drawing.head]])
+    drawing.figure.savefig(target, format=form, bbox_inches=body, metadata=metadata)
+    for text in headings:
+        text.set_visible(True)

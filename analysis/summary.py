@@ -87,10 +87,14 @@ def measure_curves(
     curves: pd.DataFrame, role: str, measure: Callable[[Array, Array], float]
 ) -> pd.Series[float]:
     """Apply a measure to each cell's curve; a cell without both ends or with nothing between has none."""
+    rows = curves[curves["eval_role"] == role].sort_values(["cell", "alpha"])
+    alphas = rows["alpha"].to_numpy(dtype=np.float64)
+    values = rows["value"].to_numpy(dtype=np.float64)
+    corners = rows["corner"].to_numpy(dtype=object)
+    cells, starts = np.unique(rows["cell"].to_numpy(dtype=object), return_index=True)
     measured: dict[str, float] = {}
-    for cell, curve in curves[curves["eval_role"] == role].groupby("cell"):
-        ordered = curve.sort_values("alpha")
-        if {"source-only", "bilingual"} <= set(ordered["corner"]) and len(ordered) > 2:
-            alphas = ordered["alpha"].to_numpy(dtype=np.float64)
-            measured[str(cell)] = measure(alphas, ordered["value"].to_numpy(dtype=np.float64))
+    for cell, start, stop in zip(cells, starts, np.append(starts, len(rows))[1:], strict=True):
+        # In order of alpha from 0 to 1, so that the two models are the ends, if they are there.
+        if stop - start > 2 and (corners[start], corners[stop - 1]) == ("source-only", "bilingual"):
+            measured[str(cell)] = measure(alphas[start:stop], values[start:stop])
     return pd.Series(measured, dtype=float)

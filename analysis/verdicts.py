@@ -85,9 +85,12 @@ class Judgement:
     comparison: Comparison | None = None
 
 
-def judge(results: Results) -> list[Judgement]:
-    """Judge every part for every encoder that is no control: over all tasks first, then by task."""
-    material = prepare(results)
+def judge(results: Results, material: Material | None = None) -> list[Judgement]:
+    """Judge every part for every encoder that is no control: over all tasks first, then by task.
+
+    ``material`` is what ``prepare(results)`` gives, for callers that have it.
+    """
+    material = prepare(results) if material is None else material
     trained = [encoder for encoder in results.encoders if encoder not in results.controls]
     controls = [encoder for encoder in results.encoders if encoder in results.controls]
     judgements: list[Judgement] = []

@@ -20,6 +20,7 @@ EXTRA = tuple(Fraction(n, 1000) for n in (25, 50, 75, 125, 150, 175, 825, 850, 8
 PAPER_ALPHAS = tuple(sorted({*STEPS, *EXTRA}))
 UNEVEN = tuple(Fraction(text) for text in (-0.5, -0.25, 0, "1/5", "2/5", 0.5, "3/5", "4/5", 1, 1.25, 1.5))
 FEW_ALPHAS = tuple(Fraction(n, 4) for n in range(-2, 7))
+EXAMPLES = 100
 METRICS = {"xnli": "accuracy", "ner": "f1", "pos": "accuracy", "parsing": "las"}
 
 Score = Callable[[float, float, str], float]
@@ -95,6 +96,7 @@ def rows_of(
                 "eval_language": language,
                 "eval_role": role,
                 "split": "dev",
+                "examples": EXAMPLES,
             }
             yield row | {"metric": METRICS[cell.task], "value": value}
             if cell.task == "parsing":

@@ -305,15 +305,15 @@ def test_the_plan_says_which_encoders_are_controls(tmp_path: Path) -> None:
     assert results.controls == {"untrained"}
     assert not any("taken as controls" in note for note in results.notes)
     for drawings in (lines.draw(results), pairs.draw(results), geometry.draw(results)):
-        (figure,) = drawn(drawings).values()
+        figure = next(iter(drawn(drawings).values()))
         legend = {text.get_text() for one in figure.legends for text in one.get_texts()}
         assert {"untrained (control)", "random-order"} <= legend
         colours = encoder_colours(results.encoders, results.controls)
         shown = {line.get_color() for axes in figure.axes for line in axes.get_lines()}
         assert set(colours.values()) <= shown
     (figure,) = drawn(planes.draw(results)).values()
-    titles = [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes]
-    assert titles[:4] == ["random-order"] * 2 + ["untrained (control)"] * 2
+    titles = [axes.get_title(loc="left").split(", ")[0] for axes in figure.axes]
+    assert titles[:4] == ["random-order", "untrained (control)"] * 2
     assert main([str(tmp_path)]) == 0
     summary = (tmp_path / "figures" / "summary.md").read_text(encoding="utf-8")
     assert "control untrained behaves the same as random-order in 1 of 1 pair" in summary
@@ -357,7 +357,8 @@ def test_the_command_writes_everything_and_says_what_it_found(
 ) -> None:
     out = tmp_path / "out"
     assert main([str(shared), "--out", str(out)]) == 0
-    names = {"lines-en", "pair-en-de", "pair-en-zh", "geometry"}
+    names = {"lines", "lines-pos", "lines-parsing", "lines-by-pair-en", "variance", "planes", "layers"}
+    names |= {"pair-en-de", "pair-en-zh", "geometry"}
     names |= {f"plane-{task}-en-{target}" for task in ("pos", "parsing") for target in ("de", "zh")}
     expected = {f"{name}.{ending}" for name in names for ending in ("png", "pdf")}
     assert {path.name for path in out.iterdir()} == expected | {
@@ -365,6 +366,9 @@ def test_the_command_writes_everything_and_says_what_it_found(
         "summary.csv",
         "verdicts.csv",
         "report.html",
+        "captions.md",
+        "shape.csv",
+        *(f"{name}.{ending}" for name in ("results", "examples") for ending in ("csv", "tex", "md")),
     }
     assert all(path.stat().st_size > 10_000 for path in out.glob("*.png"))
     text = (out / "summary.md").read_text(encoding="utf-8")
@@ -386,7 +390,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
             command, check=True, env=environment, cwd=Path(__file__).parents[1], capture_output=True
         )
         written.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
-    assert len(written[0]) == 16
+    assert len(written[0]) == 36
     assert written[0] == written[1]
     assert not any(b"CreationDate" in data for data in written[0].values())
 
@@ -403,7 +407,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--sweep NAME" in capsys.readouterr().err
     write_plan(tmp_path, "mine", ["again"])
     assert main([str(tmp_path)]) == 0
-    assert (tmp_path / "figures" / "lines-en.pdf").exists()
+    assert (tmp_path / "figures" / "lines.pdf").exists()
 
 
 def test_a_broken_plan_is_an_error_that_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -418,7 +422,7 @@ def test_geometry_alone_is_drawn(tmp_path: Path) -> None:
     write_cell(tmp_path / "made", Cell("mbert", "pos", "en", "de", 0))
     (tmp_path / "made" / "geometry").rename(tmp_path / "geometry")
     assert main([str(tmp_path)]) == 0
-    assert {path.name for path in (tmp_path / "figures").glob("*.png")} == {"geometry.png"}
+    assert {path.name for path in (tmp_path / "figures").glob("*.png")} == {"geometry.png", "layers.png"}
     assert "No evaluated models yet" in (tmp_path / "figures" / "summary.md").read_text(encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,21 @@ from made_results import (
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
-from analysis import findings, geometry, lines, pairs, panels, planes
+from analysis import (
+    findings,
+    geometry,
+    layers,
+    lines,
+    pairs,
+    planes,
+    ranges,
+    scopes,
+    style,
+    trajectories,
+    variances,
+)
 from analysis.read import Results, load
 from analysis.statistics import bootstrap_band
 from analysis.style import Drawing, Skipped, encoder_colours
@@ -57,8 +71,10 @@ def at(line: Line2D, alpha: float) -> float:
 
 
 def test_lines_hold_the_normalised_scores_of_both_languages(results: Results) -> None:
-    figure = drawn(lines.draw(results))["lines-en"]
-    assert len(figure.axes) == 4
+    figures = drawn(lines.draw(results))
+    assert set(figures) == {"lines", "lines-pos", "lines-parsing", "lines-by-pair-en"}
+    figure = figures["lines"]
+    assert len(figure.axes) == 2, "one source language, two directions"
     target = line_named(figure, 0, "mbert, target")
     assert at(target, 0.0) == pytest.approx(0.5 / 0.88)
     assert at(target, 0.5) == pytest.approx(0.69 / 0.88)
@@ -67,9 +83,18 @@ def test_lines_hold_the_normalised_scores_of_both_languages(results: Results) ->
     # The right-hand panel is Eq. 2: the languages trade places, and its alpha 0 is target-only.
     assert at(line_named(figure, 1, "mbert, source"), 0.0) == pytest.approx(0.5 / 0.88)
     assert at(line_named(figure, 1, "mbert, target"), 0.0) == pytest.approx(0.9 / 0.88)
-    words = [[tick.get_text() for tick in axes.get_xticklabels()] for axes in figure.axes[2:]]
-    assert words[0][1:4:2] == ["0\nsource-only\nmodel", "1\nbilingual\nmodel"]
-    assert words[1][1:4:2] == ["0\ntarget-only\nmodel", "1\nbilingual\nmodel"]
+    words = [{text.get_text(): text.xy[0] for text in axes.texts} for axes in figure.axes]
+    assert words == [{"source-only": 0, "bilingual": 1}, {"target-only": 0, "bilingual": 1}]
+    assert figure.axes[0].get_title(loc="left") == "English → 2 languages: source-only to bilingual (Eq. 1)"
+    assert len(figures["lines-by-pair-en"].axes) == 4
+
+
+def test_lines_over_all_tasks_are_means_over_their_cells(tmp_path: Path) -> None:
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), Truth(zero_shot=0.9 * 0.5))
+    write_cell(tmp_path, Cell("mbert", "xnli", "en", "de", 1), Truth(zero_shot=0.9 * 0.9))
+    figures = drawn(lines.draw(load(tmp_path)))
+    found = {name: at(line_named(figure, 0, "mbert, target"), 0.0) for name, figure in figures.items()}
+    assert found == pytest.approx({"lines": 0.7, "lines-pos": 0.5, "lines-xnli": 0.9})
 
 
 def test_the_lines_band_is_the_bootstrap_over_cells(results: Results) -> None:
@@ -87,7 +112,7 @@ def test_the_lines_band_is_the_bootstrap_over_cells(results: Results) -> None:
 def test_colour_is_the_encoder_and_style_the_language_everywhere(results: Results) -> None:
     colours = encoder_colours(results.encoders, results.controls)
     assert len(set(colours.values())) == 2
-    for figure in (drawn(lines.draw(results))["lines-en"], drawn(pairs.draw(results))["pair-en-de"]):
+    for figure in (drawn(lines.draw(results))["lines"], drawn(pairs.draw(results))["pair-en-de"]):
         for encoder, colour in colours.items():
             source, target = (line_named(figure, 0, f"{encoder}, {role}") for role in ("source", "target"))
             assert source.get_color() == target.get_color() == colour
@@ -116,7 +141,7 @@ def test_pairs_hold_raw_percent_and_the_range_of_seeds(results: Results) -> None
 def test_extrapolated_crashes_do_not_flatten_what_lies_between(tmp_path: Path) -> None:
     crash = Truth(source=0.9, bilingual=0.9, zero_shot=0.85, fall=50.0)
     write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 0), crash)
-    figure = drawn(lines.draw(load(tmp_path)))["lines-en"]
+    figure = drawn(lines.draw(load(tmp_path)))["lines"]
     low, high = figure.axes[0].get_ylim()
     assert low > 0.8
     assert high > 1.0
@@ -127,8 +152,8 @@ def test_extrapolated_crashes_do_not_flatten_what_lies_between(tmp_path: Path) -
 def test_the_y_range_keeps_extrapolation_that_fits() -> None:
     alphas = np.array([-0.5, 0.0, 1.0])
     none = np.full(3, np.nan)
-    curve = panels.Curve(alphas, np.array([0.4, 0.5, 1.0]), panels.Band(none, none))
-    low, high = panels.readable_limits([curve], 0.1)
+    curve = ranges.Curve(alphas, np.array([0.4, 0.5, 1.0]), ranges.Band(none, none))
+    low, high = ranges.readable_limits([curve], 0.1)
     assert 0.3 < low < 0.4
     assert 1.0 < high < 1.1
 
@@ -140,7 +165,11 @@ def test_other_scopes_get_lines_of_their_own_and_planes_do_not(tmp_path: Path) -
     cell = Cell("mbert", "pos", "en", "de", 0)
     write_cell(tmp_path, cell, Truth(fall=0.0), scopes=("all", "encoder"), plane=UNEVEN, keep=level_encoder)
     loaded = load(tmp_path)
-    assert set(drawn(lines.draw(loaded))) == {"lines-en", "lines-en-scope-encoder"}
+    assert set(drawn(lines.draw(loaded))) == {"lines", "lines-pos"}
+    figure = drawn(scopes.draw(loaded))["scopes"]
+    # Columns: whole, encoder; rows: the two lines.
+    ends = [at(line_named(figure, panel, "mbert, target"), 0.0) for panel in range(4)]
+    assert ends == pytest.approx([0.5 / 0.9, 1.0, 1.0, 1.0])
     assert set(drawn(pairs.draw(loaded))) == {"pair-en-de", "pair-en-de-scope-encoder"}
     figures = drawn(planes.draw(loaded))
     assert set(figures) == {"plane-pos-en-de"}
@@ -163,9 +192,8 @@ def test_a_plane_puts_each_mean_at_its_uneven_place(results: Results) -> None:
 
 def test_planes_share_one_scale_and_name_the_three_models(results: Results) -> None:
     figures = drawn(planes.draw(results))
-    assert set(figures) == {
-        f"plane-{task}-en-{target}" for task in ("pos", "parsing") for target in ("de", "zh")
-    }
+    single = {f"plane-{task}-en-{target}" for task in ("pos", "parsing") for target in ("de", "zh")}
+    assert set(figures) == {"planes", *single}
     figure = figures["plane-pos-en-de"]
     maps = [axes for axes in figure.axes if axes.get_label() != "colour bar"]
     assert len(maps) == 4
@@ -176,8 +204,11 @@ def test_planes_share_one_scale_and_name_the_three_models(results: Results) -> N
         marks = {line.get_label(): line.get_xydata()[0].tolist() for line in axes.get_lines()}
         marks.pop("_")
         assert marks == {"bilingual": [0, 0], "source-only": [1, 0], "target-only": [0, 1]}
-        assert {text.get_text() for text in axes.texts} == set(marks)
     assert len(scales) == 1
+    legend = {text.get_text() for one in figure.legends for text in one.get_texts()}
+    assert legend == {f"{name} model" for name in ("bilingual", "source-only", "target-only")}
+    titles = [axes.get_title(loc="left") for axes in maps]
+    assert titles == ["mbert, on English", "xlmr, on English", "mbert, on German", "xlmr, on German"]
 
 
 def test_a_hole_in_a_plane_stays_a_hole(tmp_path: Path) -> None:
@@ -205,7 +236,7 @@ def test_partial_grids_draw_what_is_there_and_name_the_rest(tmp_path: Path) -> N
     cell = Cell("mbert", "pos", "en", "de", 0)
     write_cell(tmp_path / "lines", cell, angle=None)
     only_lines = load(tmp_path / "lines")
-    assert set(drawn(lines.draw(only_lines))) == {"lines-en"}
+    assert set(drawn(lines.draw(only_lines))) == {"lines", "lines-pos"}
     assert "no point of a plane" in reasons(planes.draw(only_lines))[0]
     assert "geometry" in reasons(geometry.draw(only_lines))[0]
     write_cell(tmp_path / "plane", cell, alphas=(), plane=UNEVEN)
@@ -216,3 +247,127 @@ def test_partial_grids_draw_what_is_there_and_name_the_rest(tmp_path: Path) -> N
     assert row["target_rise_mean"] == pytest.approx(0.4)
     assert np.isnan(row["source_drop_mean"])
     assert "shape is unknown" in " ".join(findings.findings(summarise(only_plane), ()))
+
+
+# Beyond the lines
+
+
+def test_variance_is_that_over_seeds_relative_to_the_bilingual_score(results: Results) -> None:
+    figure = drawn(variances.draw(results))["variance"]
+    on_source, on_target = (line_named(figure, 0, f"mbert, {role}") for role in ("source", "target"))
+    # Deviations over seeds: 0.03 and 0.01 at the source-only model, which shrink with its share.
+    assert at(on_target, 0.0) == pytest.approx((0.03 / 0.88) ** 2)
+    assert at(on_target, 0.5) == pytest.approx((0.015 / 0.88) ** 2)
+    assert at(on_source, 0.0) == pytest.approx((0.01 / 0.88) ** 2)
+    assert figure.axes[0].get_yscale() == "log"
+    assert np.isnan(at(on_target, 1.0)), "bilingual models without any variance have no place on the scale"
+
+
+def test_variance_needs_two_seeds_and_all_of_them_at_a_point(tmp_path: Path) -> None:
+    def without_half(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[rows["a_src"] != 0.5]
+
+    noisy = Truth(noise_target=0.03, noise_source=0.01)
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 0), noisy)
+    assert "two seeds" in reasons(variances.draw(load(tmp_path)))[0]
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 2), noisy, keep=without_half)
+    line = line_named(drawn(variances.draw(load(tmp_path)))["variance"], 0, "mbert, target")
+    assert at(line, 0.25) == pytest.approx(2 * (0.75 * 0.03 / 0.9) ** 2)
+    assert not np.isclose(np.asarray(line.get_xdata()), 0.5).any()
+
+
+def test_layers_hold_changes_per_parameter_and_angles(tmp_path: Path) -> None:
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 0), angle=50.0)
+    figure = drawn(layers.draw(load(tmp_path)))["layers"]
+    # Made parts: head (angle + 20, ratio 1.3), layer.0 (angle - 10, ratio 0.8); one parameter each.
+    src, tgt = (line_named(figure, 0, f"mbert, rms_{side}") for side in ("src", "tgt"))
+    assert np.asarray(src.get_xdata()).tolist() == [1, 2]
+    assert np.asarray(src.get_ydata()) == pytest.approx([0.8, 1.3])
+    assert np.asarray(tgt.get_ydata()) == pytest.approx([1.0, 1.0])
+    assert np.asarray(line_named(figure, 1, "mbert, angle").get_ydata()) == pytest.approx([40, 70])
+    labels = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    assert labels == ["emb.", "1", "task"]
+
+
+def test_third_languages_have_a_path(tmp_path: Path) -> None:
+    def with_third(rows: pd.DataFrame) -> pd.DataFrame:
+        third = rows[rows["eval_role"] == "target"].assign(eval_role="other", eval_language="fr")
+        return pd.concat([rows, third.assign(value=third["value"] / 2 + 0.4)])
+
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), keep=with_third)
+    loaded = load(tmp_path)
+    figure = drawn(trajectories.draw(loaded))["trajectory-en-de"]
+    target, third = (line_named(figure, 0, language) for language in ("de", "fr"))
+    assert np.asarray(target.get_ydata())[[0, -1]] == pytest.approx([0.5 / 0.9, 1.0])
+    assert np.asarray(third.get_ydata())[[0, -1]] == pytest.approx([0.65 / 0.85, 1.0])
+    assert np.asarray(third.get_xdata()) == pytest.approx(1.0), "the source stays where it is"
+    assert target.get_linestyle() == "--"
+    assert third.get_linestyle() == ":"
+    # They change nothing else.
+    assert set(loaded.surfaces["eval_role"]) == {"source", "target"}
+    write_cell(tmp_path / "none", Cell("mbert", "pos", "en", "de", 1))
+    assert not drawn(trajectories.draw(load(tmp_path / "none")))
+
+
+# For papers
+
+
+def test_pdfs_are_as_wide_as_a_page_or_a_column_and_have_no_heading(results: Results, tmp_path: Path) -> None:
+    with matplotlib.rc_context(style.RC):
+        for draw, width in ((lines.draw, 6.30), (geometry.draw, 3.03)):
+            drawing = next(one for one in draw(results) if isinstance(one, Drawing))
+            png, pdf = style.save(drawing, tmp_path)
+            box = re.search(rb"/MediaBox \[ ([\d. ]+) \]", pdf.read_bytes())
+            assert box is not None
+            left, lower, right, upper = map(float, box[1].split())
+            whole = drawing.figure.get_size_inches()
+            assert (right - left) / 72 == pytest.approx(width, abs=0.01)
+            assert (upper - lower) / 72 == pytest.approx(whole[1] - drawing.head, abs=0.02)
+            assert matplotlib.image.imread(png).shape[0] == int(whole[1] * style.DPI)
+            assert "heading" in {text.get_gid() for text in drawing.figure.texts if text.get_visible()}
+            fonts = re.findall(rb"/Subtype /(Type3|TrueType|CIDFontType2)", pdf.read_bytes())
+            assert fonts, "text is text"
+            assert b"Type3" not in fonts, "fonts are embedded as TrueType"
+
+
+def test_no_text_is_smaller_than_a_paper_allows(results: Results) -> None:
+    with matplotlib.rc_context(style.RC):
+        figures = {
+            **drawn(lines.draw(results)),
+            **drawn(planes.draw(results)),
+            **drawn(geometry.draw(results)),
+        }
+    for name, figure in figures.items():
+        texts = [text for text in figure.findobj(Text) if text.get_text()]
+        assert texts, name
+        assert {text.get_fontsize() for text in texts} <= {8.0, 8.5, 9.5}, name
+
+
+def test_nothing_leaves_the_page(results: Results) -> None:
+    with matplotlib.rc_context(style.RC):
+        figures = {
+            **drawn(lines.draw(results)),
+            **drawn(planes.draw(results)),
+            **drawn(geometry.draw(results)),
+        }
+        for name, figure in figures.items():
+            figure.draw_without_rendering()
+            page = figure.bbox
+            for text in written_in(figure):
+                box = text.get_window_extent()
+                where = (name, text.get_text())
+                assert (box.x0 > page.x0 - 1, box.x1 < page.x1 + 1) == (True, True), where
+                assert (box.y0 > page.y0 - 1, box.y1 < page.y1 + 1) == (True, True), where
+
+
+def written_in(figure: Figure) -> list[Text]:
+    """Return all texts but the numbers at ticks, of which some lie outside and are not drawn."""
+    ticks = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in [*axis.majorTicks, *axis.minorTicks]
+        for label in (tick.label1, tick.label2)
+    }
+    found = figure.findobj(Text)
+    return [text for text in found if id(text) not in ticks and text.get_text() and text.get_visible()]

@@ -158,11 +158,12 @@ def test_it_holds_what_was_run_judged_drawn_and_missing(page: Page) -> None:
     assert "2a target rises, mbert against random (control)" in said
     assert "Many comparisons" in said
     figures = [attributes["id"] for tag, attributes in page.tags if tag == "figure"]
-    assert figures == [
-        f"figure-{name}"
-        for name in ("lines-en", "pair-en-de", "pair-en-zh", "plane-pos-en-de", "plane-pos-en-zh", "geometry")
-    ]
-    assert "How to read it: every point of the plane is a model" in said
+    lines = ["lines", "lines-pos", "lines-by-pair-en", "variance"]
+    planes = ["planes", "plane-pos-en-de", "plane-pos-en-zh"]
+    names = [*lines, *planes, "geometry", "layers", "pair-en-de", "pair-en-zh"]
+    assert figures == [f"figure-{name}" for name in names]
+    assert "Every point is a model" in said
+    assert "In the paper: Figures 3 and 10." in said
     assert "48.5 ± 2.1" in said
     assert "No surface yet for 1 of 9 planned cells: pos-en-fr-s0-mbert." in said
 

@@ -101,6 +101,7 @@ class _Run:
     flat: FlatModel
     devs: Mapping[str, DevSet]
     begun: float
+    trained_on: dict[str, int] = field(default_factory=dict)
     steps: int = 0
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
@@ -115,6 +116,7 @@ class _Run:
     def train(self, trains: Mapping[str, EncodedSplit]) -> Iterator[Progress]:
         """Train until the last epoch or the end of patience, from the last checkpoint if there is one."""
         recipe = self.job.recipe
+        self.trained_on = {language: split.examples for language, split in trains.items()}
         # Data order and dropout depend on the seed alone, so that a run can be repeated exactly.
         generator = torch.Generator().manual_seed(seed_of("order", self.job.seed))
         torch.manual_seed(seed_of("dropout", self.job.seed))
@@ -217,6 +219,10 @@ class _Run:
             "score": self.validations.best_score,
             "learned": all(said["learned"] for said in baselines.values()),
             "baselines": baselines,
+            "examples": {
+                language: {"train": self.trained_on[language], "dev": dev.split.examples}
+                for language, dev in self.devs.items()
+            },
             "unscorable": {language: dev.split.unscorable for language, dev in self.devs.items()},
             "best_step": self.validations.best_step,
             "steps": self.steps,

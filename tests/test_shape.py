@@ -1,0 +1,182 @@
+"""Barriers, straightness and flatness of surfaces whose formula is known; how many seeds a claim needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_full import PLANE
+from made_results import EXAMPLES, Cell, Truth, write_cell
+
+from analysis import examples, seeds, shape, table_files
+from analysis.__main__ import main
+from analysis.measures import prepare
+from analysis.read import load
+from analysis.tables import AnalysisError
+from analysis.texts import Table
+
+CELL = Cell("mbert", "pos", "en", "de", 1)
+
+
+def measured(folder: Path, truth: Truth, **options: object) -> pd.Series:
+    write_cell(folder, CELL, truth, **options)
+    return shape.measure(load(folder)).iloc[0]
+
+
+def test_a_dip_is_the_barrier_of_its_line_alone(tmp_path: Path) -> None:
+    row = measured(tmp_path, Truth(dip=0.2))
+    assert row["barrier_src_source"] == row["departure_src_source"] == pytest.approx(0.2)
+    assert row["barrier_src_target"] == pytest.approx(0, abs=1e-12)
+    assert row["barrier_tgt_source"] == pytest.approx(0, abs=1e-12)
+    assert row["r2_src_target"] == pytest.approx(1)
+
+
+def test_a_barrier_is_below_the_straight_line_and_not_below_an_end() -> None:
+    alphas = np.array([0.0, 0.5, 1.0])
+    below = shape.departure(alphas, np.array([0.2, 0.4, 1.0]))
+    assert below.barrier == pytest.approx(0.2), "rising throughout, and yet below the line"
+    above = shape.departure(alphas, np.array([0.2, 0.9, 1.0]))
+    assert (above.barrier, above.largest) == pytest.approx((0.0, 0.3))
+
+
+def test_flatness_of_a_slope_is_known(tmp_path: Path) -> None:
+    # Without a fall: the target score depends on a_src alone, from 0.9 at 0 down by 0.4 a unit, cut at 1.
+    row = measured(tmp_path, Truth(zero_shot=0.5, fall=0.0), plane=PLANE)
+    columns = np.array([float(x) for x in PLANE])
+    best = 0.9 + 0.4 * 0.25
+    scores = np.minimum(1.0, 0.9 - 0.4 * columns)
+    assert scores.max() == pytest.approx(best)
+    assert row["area_target"] == pytest.approx((scores >= 0.95 - 1e-12).mean())
+    assert row["near_source_only_target"] == 0.0
+    # Rings around a model are symmetric, so a slope cancels: no drop at all where nothing is cut off.
+    assert row["drop_source_only_target"] == pytest.approx(0, abs=1e-9)
+    assert row["area_source"] < 1
+
+
+def test_a_bowl_drops_by_its_height_at_the_radius(tmp_path: Path) -> None:
+    def bowl(rows: pd.DataFrame) -> pd.DataFrame:
+        apart = np.hypot(rows["a_src"] - 1, rows["a_tgt"])
+        return rows.assign(value=0.9 - 0.1 * apart**2)
+
+    row = measured(tmp_path, Truth(), plane=PLANE, keep=bowl)
+    # The ring takes points at 0.45 to 0.55: their mean square distance is near 0.25.
+    assert row["drop_source_only_target"] == pytest.approx(0.025, abs=0.002)
+    assert row["near_source_only_target"] == 1.0
+    assert row["near_bilingual_target"] < 0.5
+
+
+def test_what_is_not_whole_has_no_value(tmp_path: Path) -> None:
+    def with_a_hole(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[~((rows["a_src"] == 0.5) & (rows["a_tgt"] == 0))]
+
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 0), plane=PLANE)
+    write_cell(tmp_path, CELL, plane=PLANE, keep=with_a_hole)
+    whole, holed = shape.measure(load(tmp_path)).sort_values("seed").to_dict("records")
+    assert np.isfinite(whole["barrier_src_source"])
+    assert np.isnan([holed["barrier_src_source"], holed["area_target"]]).all()
+    assert np.isfinite(holed["barrier_tgt_source"])
+
+
+# Seeds
+
+
+@pytest.mark.parametrize(
+    ("deviation", "margin", "number"), [(0.0, 0.01, 2), (1.0, 1.0, 7), (1.0, 0.01, None)]
+)
+def test_seeds_follow_students_t(deviation: float, margin: float, number: int | None) -> None:
+    # 7 seeds: 2.447 / sqrt(7) = 0.925; 6: 2.571 / sqrt(6) = 1.050.
+    assert seeds.seeds_for(deviation, margin) == number
+
+
+def test_needs_come_from_means_of_seeds(tmp_path: Path) -> None:
+    for target, zero_shot in (("de", 0.5), ("zh", 0.7)):
+        for seed in range(3):
+            truth = Truth(zero_shot=zero_shot, noise_target=0.1)
+            write_cell(tmp_path, Cell("mbert", "pos", "en", target, seed), truth)
+    (need,) = [one for one in seeds.needs(prepare(load(tmp_path)), ["mbert"]) if one.part.key == "2a"]
+    assert (need.effect, need.deviation, need.had) == pytest.approx((0.3, 0.1, 3))
+    assert need.margin == pytest.approx(0.25)
+    # Two seeds reach 0.9, three 4.303 x 0.1 / 1.73 = 0.248.
+    assert need.seeds == 3
+
+
+# Examples and other tables
+
+
+def test_examples_come_from_surfaces_and_endpoints(tmp_path: Path) -> None:
+    write_cell(tmp_path, CELL)
+    counts = examples.counts(tmp_path, load(tmp_path))
+    assert counts == {("en", "pos", "dev"): {EXAMPLES}, ("de", "pos", "dev"): {EXAMPLES}}
+    assert "no count of training examples for pos de, pos en" in examples.missing(counts)[0]
+    for name, task, said in (
+        ("a", "pos", {"en": {"train": 7, "dev": EXAMPLES}}),
+        ("b", "pos", {"de": {"train": 5, "dev": EXAMPLES}}),
+        ("c", "ner", {"en": {"train": 99, "dev": 99}}),
+        ("old", "pos", None),
+    ):
+        folder = tmp_path / "endpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(json.dumps({"task": task}))
+        (folder / "DONE.json").write_text(json.dumps({} if said is None else {"examples": said}))
+    (tmp_path / "endpoints" / "broken").mkdir()
+    (tmp_path / "endpoints" / "broken" / "DONE.json").write_text("[")
+    counts = examples.counts(tmp_path, load(tmp_path))
+    assert examples.missing(counts) == []
+    rows = examples.table(counts).rows
+    assert rows == [
+        ["German", "train", "5"],
+        ["German", "dev", str(EXAMPLES)],
+        ["English", "train", "7"],
+        ["English", "dev", str(EXAMPLES)],
+    ]
+
+
+def test_latex_is_escaped_and_has_as_many_columns_as_cells() -> None:
+    text = table_files.latex([("pos", Table("50% of a_b", ["name", "value"], [["x & y", "1.0 ± 0.2"]]))], "t")
+    assert r"\begin{tabular}{lr}" in text
+    assert r"x \& y & 1.0 $\pm$ 0.2 \\" in text
+    assert r"\caption{50\% of a\_b.}" in text
+    assert r"\label{tab:t-pos}" in text
+
+
+def test_results_files_hold_the_scores(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_cell(tmp_path, Cell("mbert", "pos", "en", "de", seed), Truth(noise_target=0.03))
+    assert main([str(tmp_path)]) == 0
+    figures = tmp_path / "figures"
+    (row,) = pd.read_csv(figures / "results.csv").to_dict("records")
+    assert row["source_only_on_target_mean"] == pytest.approx(0.5)
+    assert row["source_only_on_target_sd"] == pytest.approx(0.03)
+    assert r"50.0 $\pm$ 3.0" in (figures / "results.tex").read_text(encoding="utf-8")
+    assert "50.0 ± 3.0" in (figures / "results.md").read_text(encoding="utf-8")
+    captions = (figures / "captions.md").read_text(encoding="utf-8")
+    assert {path.stem for path in figures.glob("*.pdf")} == {
+        line.split("**")[1].removesuffix(".pdf") for line in captions.splitlines() if line.startswith("**")
+    }
+
+
+# Choosing
+
+
+def test_encoders_and_tasks_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [
+        write_cell(tmp_path, Cell(encoder, task, "en", "de", 0))
+        for encoder in ("mbert", "xlmr")
+        for task in ("pos", "ner")
+    ]
+    plan = tmp_path / "sweeps" / "s" / "plan.json"
+    plan.parent.mkdir(parents=True)
+    absent = ["pos-en-zh-s0-xlmr-0123abcd", "ner-en-zh-s0-xlmr", "pos-en-zh-s0-mbert"]
+    plan.write_text(json.dumps({"surfaces": [*ids, *absent], "controls": []}))
+    chosen = load(tmp_path, encoders=["xlmr"], tasks=["pos"])
+    assert set(chosen.surfaces["cell"]) == set(chosen.geometry["cell"]) == {"pos-en-de-s0-xlmr"}
+    assert chosen.known == ("mbert", "xlmr"), "so that xlmr keeps its colour"
+    assert "Only cells of --encoders xlmr, --tasks pos." in chosen.notes
+    assert "No surface yet for 1 of 2 planned cells: pos-en-zh-s0-xlmr-0123abcd." in chosen.notes
+    with pytest.raises(AnalysisError, match=r"--tasks xnli: no such task in these results\. There: ner, pos"):
+        load(tmp_path, tasks=["xnli"])
+    assert main([str(tmp_path), "--encoders", "bert"]) == 2
+    assert "There: mbert, xlmr" in capsys.readouterr().err
