@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,27 @@ def ud_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no UD treebanks at {root}; set XLTRAY_UD_ROOT to an unpacked UD 2.7 release")
     return root
+
+
+@pytest.fixture(scope="module")
+def s3_bucket() -> Iterator[str]:
+    """The URI of a bucket on an S3-compatible server of this machine, for this process and its children."""
+    import pyarrow.fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        files, bucket = pyarrow.fs.FileSystem.from_uri("s3://bucket?allow_bucket_creation=true")
+        files.create_dir(bucket)
+        yield "s3://bucket"
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tiny import POINTS, Tiny
 
 from xltray import cells
 from xltray.cells import Cell, list_cells, open_cell
-from xltray.errors import CellError, CornerMismatchError, EndpointError, StoreError, XltrayError
+from xltray.errors import CellError, CornerMismatchError, DamagedError, StoreError, XltrayError
 from xltray.grid import CORNERS, Point
 from xltray.plan import Plan
 from xltray.started import write_plan
@@ -284,7 +284,7 @@ def test_a_cell_with_a_damaged_endpoint_is_refused(own: Tiny) -> None:
     path = own.root / "endpoints" / own.cell().target_endpoint.id / "model.safetensors"
     weights = load_file(path)
     save_file({name: value * 2 for name, value in weights.items()}, path)
-    with pytest.raises(EndpointError, match="has changed since it was written"):
+    with pytest.raises(DamagedError, match="has changed since it was written"):
         open_cell(own.root, own.cell().id)
 
 

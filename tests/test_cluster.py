@@ -95,6 +95,9 @@ def fake_finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
         raise ValueError("it diverged")
     if job.task == "doomed" or (before < {"killed": 1, "unlucky": 3}.get(job.task, 0)):
         os.kill(os.getpid(), signal.SIGKILL)
+    if job.task == "committed":
+        context.store.write_json(f"{context.store.endpoint_path(job.id)}/DONE.json", {})
+        os.kill(os.getpid(), signal.SIGKILL)
     if job.task == "refused":
         raise CornerMismatchError("counts differ")
     if job.task != "forgetful":
@@ -359,10 +362,10 @@ def test_servers_share_a_surface_and_die_with_their_trial(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_result_that_was_committed_before_the_process_died_counts(store: Store) -> None:
-    job = finetune_job("killed", "aa")
-    store.write_json(f"{store.endpoint_path(job.id)}/DONE.json", {})
-    outcome, _ = run(store, {job.id: job})
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_result_that_was_committed_before_the_process_died_counts(store: Store, retries: int) -> None:
+    job = finetune_job("committed", "aa")
+    outcome, _ = run(store, {job.id: job}, retries=retries)
     assert outcome == RunOutcome(done=(job.id,))
     assert len(notes(store, job.id)) == 1
 
@@ -380,6 +383,7 @@ def make_pool(store: Store, servers: int, cpus: float = 0.0) -> RayPool:
         "data": DataSpec().model_dump_json(),
         "device": "cpu",
         "threads": 1,
+        "checkpoint_seconds": 60.0,
     }
     actor = ray.remote(EndpointServer)
     return RayPool(lambda number: actor.options(num_cpus=cpus).remote(config), servers, start_seconds=60)
@@ -428,6 +432,7 @@ def test_actors_are_named_for_the_job_that_they_started_with(store: Store) -> No
         "data": DataSpec().model_dump_json(),
         "device": "cpu",
         "threads": 1,
+        "checkpoint_seconds": 60.0,
     }
     assert repr(EndpointServer(config)) == "EndpointServer(pos-aa-bb-s0-toy-1)"
     assert repr(JobTrial(config)) == "JobTrial(surface pos-aa-bb-s0-toy-1)"

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.fs
 import pytest
 
+from xltray import files
 from xltray.errors import StoreError
 from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob, SurfaceJob
 from xltray.spec import FinetuneSpec, PretrainSpec
@@ -26,10 +28,12 @@ class Killed(BaseException):
     """Stands for the process's death."""
 
 
-@pytest.fixture(params=["disk", "elsewhere"])
+@pytest.fixture(params=["disk", "elsewhere", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "disk":
         return Store(str(tmp_path / "store"))
+    if request.param == "s3":
+        return Store(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}/store")
     return Store.from_filesystem(pyarrow.fs._MockFileSystem(), "bucket/store")
 
 
@@ -38,9 +42,11 @@ def disk(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+@pytest.fixture(params=["pretence", pytest.param("s3", marks=pytest.mark.slow)])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "s3":
+        return Store(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}/store")
     return Store.from_filesystem(pyarrow.fs._MockFileSystem(), "bucket/store")
 
 
@@ -251,7 +257,7 @@ class TestAtomicity:
         disk.write_bytes("a", b"old")
         with monkeypatch.context() as patch:
             patch.setattr(disk, "_fs", FileSystem(disk._fs, move=fail))
-            with pytest.raises(StoreError, match=r"cannot write a in .*No space left.*the space left"):
+            with pytest.raises(StoreError, match=r"cannot write a in .*No space left.*Make room where"):
                 disk.write_bytes("a", b"new")
         assert disk.read_bytes("a") == b"old"
         assert every_file(Path(disk.uri)) == ["a"]
@@ -412,7 +418,7 @@ class TestLocalDirectory:
     def test_a_damaged_file_is_refused(self, elsewhere: Store, folder: Path, tmp_path: Path) -> None:
         elsewhere.publish_directory(folder, "endpoints/x", {})
         elsewhere.write_bytes("endpoints/x/model.safetensors", b"damaged")
-        with pytest.raises(StoreError, match="is not what was written"):
+        with pytest.raises(StoreError, match="has changed since it was written"):
             elsewhere.local_directory("endpoints/x")
         assert every_file(tmp_path / "cache") == []
 
@@ -441,6 +447,102 @@ class TestLocalDirectory:
         found = elsewhere.local_directory("endpoints/x")
         assert every_file(found) == ["DONE.json", *every_file(folder)]
         assert list(found.parent.iterdir()) == [found]
+
+
+class TestFaults:
+    """A file system that fails, for a moment or for good."""
+
+    @pytest.fixture(autouse=True)
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """Seconds that were waited."""
+        now = [0.0]
+        monkeypatch.setattr(files.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(files.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+        return now
+
+    def failing(self, store: Store, clock: list[float], until: float, error: Exception) -> None:
+        """Let every call of the file system fail until so many seconds have passed."""
+        inner = store._fs
+
+        def fails(name: str) -> Any:
+            def call(*arguments: Any, **options: Any) -> Any:
+                if clock[0] < until:
+                    raise error
+                return getattr(inner, name)(*arguments, **options)
+
+            return call
+
+        names = ("get_file_info", "open_input_file", "open_output_stream", "delete_file", "create_dir")
+        store._fs = FileSystem(inner, **{name: fails(name) for name in names})
+
+    @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError("AWS Error NETWORK")])
+    def test_a_minute_is_borne_with(self, disk: Store, clock: list[float], error: Exception) -> None:
+        disk.patience = 120.0
+        for number in range(1, 6):
+            self.failing(disk, clock, 60.0 * number, error)
+            if number == 1:
+                disk.write_table("a", TABLE)
+            elif number == 2:
+                assert disk.read_table("a").equals(TABLE)
+            elif number == 3:
+                assert disk.exists("a")
+            elif number == 4:
+                assert disk.names("") == ["a"]
+            else:
+                disk.delete("a")
+            assert 60.0 * number <= clock[0] < 60.0 * number + files.LONGEST_PAUSE_SECONDS
+        assert disk.names("") == []
+
+    def test_more_is_not(self, disk: Store, clock: list[float]) -> None:
+        disk.patience = 120.0
+        self.failing(disk, clock, 1e9, OSError(5, "Input/output error"))
+        with pytest.raises(StoreError, match=r"cannot read a in the store .*Input/output error"):
+            disk.read_bytes("a")
+        assert 90.0 < clock[0] <= 120.0
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(28, "No space left on device"),
+            PermissionError(13, "no"),
+            OSError("AWS Error ACCESS_DENIED"),
+        ],
+    )
+    def test_what_waiting_does_not_help_is_told_at_once(
+        self, disk: Store, clock: list[float], error: Exception
+    ) -> None:
+        disk.patience = 120.0
+        self.failing(disk, clock, 1e9, error)
+        with pytest.raises(StoreError, match="cannot write a"):
+            disk.write_bytes("a", b"x")
+        assert clock[0] == 0.0
+
+    def test_without_patience_all_is_told_at_once(self, disk: Store, clock: list[float]) -> None:
+        self.failing(disk, clock, 1e9, OSError(5, "Input/output error"))
+        with pytest.raises(StoreError):
+            disk.exists("a")
+        assert clock[0] == 0.0
+
+    def test_a_full_disk_leaves_what_was_there_and_no_half(
+        self, disk: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disk.write_bytes("a", b"whole")
+        inner = disk._fs
+
+        class Full(BytesIO):
+            def __init__(self, place: str) -> None:
+                super().__init__()
+                self.place = Path(place)
+
+            def write(self, data: Any) -> int:
+                self.place.write_bytes(data[: len(data) // 2])
+                raise OSError(28, "No space left on device")
+
+        disk._fs = FileSystem(inner, open_output_stream=lambda place, compression: Full(place))
+        with pytest.raises(StoreError, match=r"No space left on device. Make room where the store is"):
+            disk.write_bytes("a", b"much longer")
+        assert disk.read_bytes("a") == b"whole"
+        assert [path.name for path in Path(disk.uri).iterdir()] == ["a"]
 
 
 def test_bytes_written_are_counted(store: Store, folder: Path) -> None:

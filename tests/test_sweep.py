@@ -69,9 +69,9 @@ def cell(target: str) -> SurfaceJob:
 
 def commit(job: Job, at: Store) -> None:
     if isinstance(job, PretrainJob):
-        at.write_json(f"{at.encoder_path(job.id)}/DONE.json", {})
+        at.write_json(f"{at.encoder_path(job.id)}/DONE.json", {"files": {}})
     elif isinstance(job, FinetuneJob):
-        at.write_json(f"{at.endpoint_path(job.id)}/DONE.json", {})
+        at.write_json(f"{at.endpoint_path(job.id)}/DONE.json", {"files": {}})
     else:
         at.write_table(at.surface_path(job), pa.table({"a": [1]}))
         at.write_table(at.geometry_path(job), pa.table({"a": [1]}))
@@ -535,7 +535,7 @@ def judged(at: Store, job: Job, learned: bool) -> None:
     assert isinstance(job, FinetuneJob)
     said = {"metric": "accuracy", "score": 0.333, "value": 1 / 3, "learned": learned}
     done = {"learned": learned, "baselines": dict.fromkeys(job.languages, said)}
-    at.write_json(f"{at.endpoint_path(job.id)}/DONE.json", done)
+    at.write_json(f"{at.endpoint_path(job.id)}/DONE.json", {"files": {}} | done)
 
 
 def test_endpoints_that_did_not_learn_are_named_at_the_end(

@@ -113,7 +113,8 @@ def open_cell(
             unknown device.
         StoreError: if the store cannot be read, or no sweep was started in it.
         CornerMismatchError: if this device does not give the endpoints' own counts.
-        EndpointError, CorpusError, MissingInputError: if an endpoint or the data are not what they were.
+        DamagedError, EndpointError, CorpusError, MissingInputError: if an endpoint or the data are not
+            what they were.
     """
     store = Store(str(storage))
     planned = _find(cell, _planned(store), store)

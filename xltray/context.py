@@ -35,3 +35,5 @@ class JobContext:
     data: DataSpec
     device: str = "cpu"
     threads: int = 1
+    checkpoint_seconds: float = 60.0
+    """A fine-tuning is saved at a validation if so many seconds of work would be lost; 0: at each."""

@@ -18,7 +18,6 @@ from xltray.context import JobContext
 from xltray.corpora.base import Corpus, at_most
 from xltray.corpora.registry import open_corpus
 from xltray.errors import CornerMismatchError, CorpusError, EndpointError, Problem
-from xltray.fingerprint import file_fingerprint
 from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
 from xltray.nn.flat import FlatModel
@@ -37,7 +36,7 @@ _kept: OrderedDict[tuple[object, ...], EncodedSplit] = OrderedDict()
 def open_encoder(ref: EncoderRef, context: JobContext) -> Encoder:
     """Load the encoder that endpoints start from."""
     if ref.pretrained is not None:
-        folder = context.store.local_directory(context.store.encoder_path(ref.pretrained))
+        folder = context.store.intact_directory(context.store.encoder_path(ref.pretrained))
         return load_encoder(str(folder))
     return load_encoder(str(ref.checkpoint), ref.revision)
 
@@ -164,22 +163,15 @@ def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> di
     """Load the three endpoints as flat vectors, by the names of the corners.
 
     Raises:
-        EndpointError: if a file is not what was written, if the three did not start from identical
-            weights, or if they cannot be used.
+        DamagedError: if a file is not what was written.
+        EndpointError: if the three did not start from identical weights, or cannot be used.
     """
     initial = {}
     weights = {}
     for corner, endpoint in job.endpoints.items():
         path = context.store.endpoint_path(endpoint.id)
         done = context.store.read_json(f"{path}/{DONE}")
-        file = context.store.local_directory(path) / WEIGHTS
-        expected, found = done["files"][WEIGHTS]["sha256"], file_fingerprint(file)
-        if found != expected:
-            raise EndpointError(
-                f"cell {job.id}: {path}/{WEIGHTS} has changed since it was written: found SHA-256 "
-                f"{found[:12]}, expected {expected[:12]}. Delete {path} from the store and run the sweep "
-                "again."
-            )
+        file = context.store.intact_directory(path) / WEIGHTS
         initial[corner] = done["initial_weights"]
         weights[corner] = model.load(file)
     if len(set(initial.values())) != 1:

@@ -3,6 +3,8 @@
     XltrayError                     1  a job failed
     ├── SweepFileError              2  the sweep file or an override is wrong (all problems at once)
     ├── StoreError                  2  the store cannot be opened, read or written
+    │   └── DamagedError            2  a folder in it is not what was written
+    ├── LeaseError                  2  another driver runs the sweep (xltray/lease.py)
     ├── MissingInputError           3  a corpus, treebank file or checkpoint is not there
     ├── CorpusError                 3  a corpus file is broken: file, line, found, expected
     ├── CornerMismatchError         1  a surface's corner disagrees with its endpoint
@@ -76,6 +78,20 @@ class StoreError(XltrayError):
     """The store cannot be opened, read or written."""
 
     exit_code = 2
+
+
+class DamagedError(StoreError):
+    """A published folder is not what was written: a file is cut short, changed or gone."""
+
+    def __init__(self, folder: str, problem: str) -> None:
+        # Both are arguments of the exception, so that it comes whole out of another process.
+        super().__init__(folder, problem)
+        self.folder = folder
+        self.problem = problem
+
+    def __str__(self) -> str:
+        advice = f"Delete {self.folder} from the store and run the sweep again: it makes it anew."
+        return f"{self.problem}. {advice}"
 
 
 class MissingInputError(ProblemsError):

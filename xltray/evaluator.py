@@ -57,7 +57,8 @@ class CellEvaluator:
 
         Raises:
             CornerMismatchError: naming the cell, the corner and the numbers.
-            EndpointError: if an endpoint cannot be used.
+            DamagedError: if an endpoint is not what was written.
+            EndpointError: if it cannot be used.
         """
         key = (job.encoder.content, job.task, job.bilingual_endpoint.recipe, job.bilingual_endpoint.parser)
         self._interpolator = None  # first free what the last cell needed

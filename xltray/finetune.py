@@ -7,7 +7,8 @@ one language, languages are drawn in proportion to size, ragged last batches are
 
 What is stored: weights (safetensors), the job, the history of validations, and in DONE.json the
 dev counts of the kept model, whether it learned anything (``learned.py``), and the hash of the weights
-that it started from.
+that it started from. Every now and then a checkpoint (``resume.py``), so that a lost machine costs
+minutes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ from xltray.nn.device import device_name, set_threads
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
 from xltray.results import HISTORY_SCHEMA, provenance
+from xltray.resume import Checkpoint, Checkpoints
 from xltray.store import WEIGHTS
 from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
 from xltray.training import Training
+from xltray.validations import Validations
 
 # Progress is told that often, besides after every validation.
 PROGRESS_STEPS = 50
@@ -49,7 +52,7 @@ def finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
         CorpusError: if a training set has nothing to train on.
         EndpointError: if the weights are not finite at the end.
     """
-    started = time.monotonic()
+    begun = time.monotonic()
     set_threads(context.threads)
     encoder = open_encoder(job.encoder, context)
     trains = {language: load_split(job, language, "train", encoder, context) for language in job.languages}
@@ -58,9 +61,9 @@ def finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
         if not split.sequences:
             problem = Problem(f"{job.corpus} {language}", "no word to train on", "at least one")
             raise CorpusError("A training set is empty.", [problem])
-    run = _Run(job, context, FlatModel(build_model(job, encoder, context.device)), devs)
+    run = _Run(job, context, FlatModel(build_model(job, encoder, context.device)), devs, begun)
     yield from run.train(trains)
-    run.publish(time.monotonic() - started)
+    run.publish()
 
 
 def epoch_batches(
@@ -97,23 +100,21 @@ class _Run:
     context: JobContext
     flat: FlatModel
     devs: Mapping[str, DevSet]
+    begun: float
     trained_on: dict[str, int] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    best_score: float = float("-inf")
-    best_step: int = 0
-    best_counts: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
-    since_gain: int = 0
-    gained_score: float = float("-inf")
+    resumed: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.task: Task = get_task(self.job.task)
         self.model: EndpointModel = self.flat.model  # type: ignore[assignment]
+        self.validations = Validations(self.task.primary, self.job.recipe)
+        self.checkpoints = Checkpoints(self.job.id, self.context)
         self.initial = weights_hash(self.flat.flat_P)
         self.best_P: Tensor = self.flat.flat_P.clone()
 
     def train(self, trains: Mapping[str, EncodedSplit]) -> Iterator[Progress]:
-        """Train until the last epoch or the end of patience."""
+        """Train until the last epoch or the end of patience, from the last checkpoint if there is one."""
         recipe = self.job.recipe
         self.trained_on = {language: split.examples for language, split in trains.items()}
         # Data order and dropout depend on the seed alone, so that a run can be repeated exactly.
@@ -123,11 +124,15 @@ class _Run:
         total = epoch_steps * recipe.epochs
         validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
         training = Training(self.task, self.flat, recipe, device=self.context.device, steps=total)
+        self._resume(training)
         self.model.train()
-        yield Progress(0, total, "steps")
+        yield Progress(self.steps, total, "steps")
         for epoch in range(recipe.epochs):
             losses: list[Tensor] = []
-            for step, sequences in enumerate(epoch_batches(trains, recipe.batch_size, generator), 1):
+            # What is trained on already is drawn too: each epoch's order follows from the one before.
+            batches = epoch_batches(trains, recipe.batch_size, generator)
+            before = self.steps - epoch * epoch_steps
+            for step, sequences in enumerate(batches[max(0, before) :], max(0, before) + 1):
                 losses.append(training.step(sequences))
                 self.steps += 1
                 scores = None
@@ -136,76 +141,82 @@ class _Run:
                     begin = time.monotonic()
                     self._validate(epoch + step / epoch_steps, train_loss)
                     losses.clear()
-                    scores = {**self._latest(), "validation_seconds": time.monotonic() - begin}
+                    scores = {**self.validations.latest(), "validation_seconds": time.monotonic() - begin}
+                    if not self.validations.exhausted and self.steps < total and self.checkpoints.is_due:
+                        self._write_checkpoint(training)
                 if scores or self.steps % PROGRESS_STEPS == 0:
                     yield Progress(self.steps, total, "steps", scores)
-                if self.since_gain >= recipe.patience:
+                if self.validations.exhausted:
                     return
 
     def _validate(self, epoch: float, train_loss: float) -> None:
+        if self.validations.add(self.steps, epoch, train_loss, self._evaluate()):
+            self.best_P.copy_(self.flat.flat_P)
+
+    def _evaluate(self) -> dict[str, Evaluation]:
         evaluations = {language: dev.score(self.model) for language, dev in self.devs.items()}
         # Scoring leaves the model in evaluation mode; setting it back at every step would cost 3%.
         self.model.train()
-        values = [evaluation.counts[self.task.primary].value for evaluation in evaluations.values()]
-        score = sum(values) / len(values)
-        self._record(epoch, train_loss, evaluations)
-        if score > self.best_score:
-            self.best_score, self.best_step = score, self.steps
-            self.best_P.copy_(self.flat.flat_P)
-            self.best_counts = {
-                language: {metric: list(counts) for metric, counts in evaluation.counts.items()}
-                for language, evaluation in evaluations.items()
-            }
-        if score > self.gained_score and score >= self.gained_score + self.job.recipe.min_gain:
-            self.gained_score, self.since_gain = score, 0
-        else:
-            self.since_gain += 1
+        return evaluations
 
-    def _record(self, epoch: float, train_loss: float, evaluations: Mapping[str, Evaluation]) -> None:
-        for language, evaluation in evaluations.items():
-            for metric, counts in evaluation.counts.items():
-                self.rows.append(
-                    {
-                        "step": self.steps,
-                        "epoch": epoch,
-                        "train_loss": train_loss,
-                        "language": language,
-                        "metric": metric,
-                        "value": counts.value,
-                        **counts._asdict(),
-                        "loss": evaluation.loss,
-                    }
-                )
+    def _write_checkpoint(self, training: Training) -> None:
+        values, tensors = training.state()
+        tensors["weights"] = self.flat.flat_P.detach().cpu()
+        if self.validations.best_step != self.steps:
+            tensors["best"] = self.best_P.cpu()
+        state = {
+            "steps": self.steps,
+            "initial": self.initial,
+            "training": values,
+            "validations": self.validations.state(),
+            "resumed": self.resumed,
+            "seconds": time.monotonic() - self.begun,
+        }
+        self.checkpoints.write(Checkpoint(state, self.validations.rows, tensors))
 
-    def _latest(self) -> dict[str, float]:
-        """Return the training loss and the dev scores of the last validation, by name."""
-        rows = [row for row in self.rows if row["step"] == self.steps]
-        scores = {f"{row['metric']}/{row['language']}": row["value"] for row in rows}
-        return {"train_loss": rows[0]["train_loss"], **scores}
+    def _resume(self, training: Training) -> None:
+        """Go on from the last checkpoint, if there is one of a training from these weights."""
+        found = self.checkpoints.latest()
+        if found is None or found[0].state["initial"] != self.initial:
+            return
+        (state, rows, tensors), origin = found
+        self.steps = state["steps"]
+        self.begun -= state["seconds"]
+        self.validations.restore(state["validations"], rows)
+        exact = self.checkpoints.origin.repeats(origin)
+        self.resumed = [*state["resumed"], {"step": self.steps, "exact": exact, "from": asdict(origin)}]
+        self.best_P.copy_(tensors.get("best", tensors["weights"]))
+        if not exact:
+            # Its counts must be those that a surface finds at this corner, on the kind of device used now.
+            self.flat.assign(self.best_P)
+            self.validations.rescore(self._evaluate())
+        self.flat.assign(tensors["weights"])
+        training.restore(state["training"], tensors)
 
-    def publish(self, seconds: float) -> None:
-        """Write the kept model, the job, the history and, last, DONE.json."""
+    def publish(self) -> None:
+        """Write the kept model, the job, the history and, last, DONE.json; then no checkpoint is needed."""
         self.flat.assign(self.best_P)
         if not bool(torch.isfinite(self.best_P).all()):
             raise EndpointError(
                 f"endpoint {self.job.id}: found weights that are not finite in its best model; expected "
                 "finite ones. It diverged: lower finetune.learning_rate, or set finetune.clip_norm."
             )
-        rows = [{**row, "selected": row["step"] == self.best_step} for row in self.rows]
+        rows = self.validations.history()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self.flat.save(folder / WEIGHTS)
             (folder / "spec.json").write_text(self.job.model_dump_json(indent=1) + "\n", encoding="utf-8")
             pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / "history.parquet")
             path = self.context.store.endpoint_path(self.job.id)
-            self.context.store.publish_directory(folder, path, self._done(seconds))
+            self.context.store.publish_directory(folder, path, self._done())
+        self.checkpoints.clear()
 
-    def _done(self, seconds: float) -> dict[str, Any]:
+    def _done(self) -> dict[str, Any]:
         """Return what DONE.json says."""
         baselines = {language: self._compare(language, dev) for language, dev in self.devs.items()}
         return {
-            "counts": self.best_counts,
-            "score": self.best_score,
+            "counts": self.validations.best_counts,
+            "score": self.validations.best_score,
             "learned": all(said["learned"] for said in baselines.values()),
             "baselines": baselines,
             "examples": {
@@ -213,18 +224,19 @@ class _Run:
                 for language, dev in self.devs.items()
             },
             "unscorable": {language: dev.split.unscorable for language, dev in self.devs.items()},
-            "best_step": self.best_step,
+            "best_step": self.validations.best_step,
             "steps": self.steps,
             "initial_weights": self.initial,
             "parameters": self.flat.layout.size,
-            "seconds": round(seconds, 3),
+            "seconds": round(time.monotonic() - self.begun, 3),
             "provenance": provenance(device=device_name(self.context.device)),
+            **({"resumed": self.resumed} if self.resumed else {}),
         }
 
     def _compare(self, language: str, dev: DevSet) -> dict[str, Any]:
         """Compare the kept model's score on a dev set with the best constant answer's."""
         metric, baseline = self.task.primary, self.task.baseline(dev.split)
-        score = Counts(*self.best_counts[language][metric]).value
+        score = Counts(*self.validations.best_counts[language][metric]).value
         verdict = judge(score, baseline.value, (baseline.predicted + baseline.gold) / 2)
         return {
             "metric": metric,

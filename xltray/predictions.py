@@ -141,7 +141,7 @@ def write_predictions(
     Raises:
         PredictionError: if what would be written does not give the counts evaluated or stored, or
             the device does not give the endpoints' own counts.
-        EndpointError, CorpusError: if an endpoint or the data changed since.
+        DamagedError, EndpointError, CorpusError: if an endpoint or the data changed since.
     """
     context = evaluator.context
     stored = _stored(job, context)

@@ -203,6 +203,11 @@ class RuntimeSpec(Spec):
     callbacks: Annotated[Items[Literal["tensorboard", "mlflow", "wandb"]], Distinct] = Field(
         (), description="trackers that jobs are logged to, by Tune's callbacks; their packages must be here"
     )
+    checkpoint_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="a fine-tuning is saved at a validation if so many seconds would be lost; 0: at each",
+    )
 
 
 def _targets(pairs: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -53,7 +53,8 @@ def score_surface(
 
     Raises:
         CornerMismatchError: if a corner's counts differ from its endpoint's.
-        EndpointError: if an endpoint cannot be used.
+        DamagedError: if an endpoint is not what was written.
+        EndpointError: if it cannot be used.
     """
     store = context.store
     finished = store.exists(store.surface_path(job))

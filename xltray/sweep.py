@@ -27,11 +27,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from xltray.errors import INTERRUPTED, XltrayError
+from xltray.errors import INTERRUPTED, DamagedError, XltrayError
 from xltray.estimate import estimate
 from xltray.events import Emit, JsonLines, silent
 from xltray.failures import read_failures
+from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
+from xltray.lease import hold_lease
 from xltray.plan import Plan, make_plan
 from xltray.predict import predict_sweep
 from xltray.selection import Selection, choose
@@ -173,7 +175,17 @@ def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: 
     _print_notes(inputs, console)
     store = Store(sweep.storage)
     store.check_writable()
+    # From here on it is known to be right, so what fails may pass.
+    store.patience = PATIENCE_SECONDS
+    with hold_lease(store, sweep.name, console.print):
+        return _run_missing(plan, store, options, console, emit)
+
+
+def _run_missing(plan: Plan, store: Store, options: argparse.Namespace, console: Console, emit: Emit) -> int:
+    sweep = plan.sweep
     done = store.done_ids(plan.jobs.values())
+    store.drop_checkpoints(done)
+    done -= _cut_short(plan, store, done, console)
     needed, chosen = plan.needed(done), choose(plan, done, _selection(sweep, options, store))
     emit("start", sweep=sweep.name, storage=sweep.storage, jobs=Counter(job.kind for job in chosen.values()))
     if not needed:
@@ -195,6 +207,23 @@ def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: 
 
     outcome = run_plan(plan, chosen, store, console=console, emit=emit)
     return report(plan, store, chosen, needed, outcome, commands, console, emit)
+
+
+def _cut_short(plan: Plan, store: Store, done: set[str], console: Console) -> set[str]:
+    """Set aside encoders and endpoints whose files are cut short, of those that will be read; returns them.
+
+    Bits that have flipped are found when the files are read.
+    """
+    damaged = set()
+    read = {need for job in plan.needed(done).values() for need in job.needs}
+    for id_ in sorted(read & done):
+        try:
+            store.check_sizes(store.folder(plan.jobs[id_]))
+        except DamagedError as damage:
+            store.set_aside(damage)
+            console.print(f"{damage.problem}. It counts no more, and is made anew.")
+            damaged.add(id_)
+    return damaged
 
 
 def _print_notes(inputs: FileInputs, console: Console) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from xltray.errors import INTERRUPTED, summary
+from xltray.errors import INTERRUPTED, StoreError, summary
 from xltray.events import Emit
 from xltray.failures import Failures, failures_path, write_failures
 from xltray.jobs import Job
@@ -85,7 +85,11 @@ def report(
     emit: Emit,
 ) -> int:
     """Say how a run of the ``chosen`` of the ``needed`` jobs ended; returns the exit code."""
-    write_failures(plan, store, Failures(outcome.failed, outcome.skipped), outcome.done)
+    try:
+        write_failures(plan, store, Failures(outcome.failed, outcome.skipped), outcome.done)
+    except StoreError as error:
+        # A full disk, for one: what the run has to say is said all the same.
+        console.print(str(error))
     left = len(chosen) - len(outcome.done)
     code = 0 if not left else INTERRUPTED if outcome.interrupted else 1
     if left:

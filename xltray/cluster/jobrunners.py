@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from xltray.context import JobContext, Progress
+from xltray.files import PATIENCE_SECONDS
 from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob
 from xltray.spec import DataSpec
 from xltray.store import Store
@@ -92,9 +93,12 @@ def find_runners(name: str) -> JobRunners:
 
 def make_context(config: Mapping[str, Any]) -> JobContext:
     """Build a job's context from a trial's configuration."""
+    store = Store(config["storage"])
+    store.patience = PATIENCE_SECONDS
     return JobContext(
-        store=Store(config["storage"]),
+        store=store,
         data=DataSpec.model_validate_json(config["data"]),
         device=config["device"],
         threads=config["threads"],
+        checkpoint_seconds=config["checkpoint_seconds"],
     )

@@ -173,6 +173,7 @@ def _trial_settings(sweep: SweepSpec, store: Store, root: str, device: str, runn
         "data": sweep.data.model_copy(update={"root": root}).model_dump_json(),
         "device": device,
         "threads": sweep.runtime.threads,
+        "checkpoint_seconds": sweep.runtime.checkpoint_seconds,
         "servers": sweep.runtime.servers_per_surface,
         "points_per_chunk": sweep.runtime.points_per_chunk,
         "runners": runners,

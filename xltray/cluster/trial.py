@@ -22,18 +22,20 @@ from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.server import RayPool, server_starter
 from xltray.context import Progress
-from xltray.errors import StoreError, XltrayError
+from xltray.errors import DamagedError, StoreError, XltrayError
 from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob, load_job
 from xltray.store import Store
 
 STEP_SECONDS = 2.0
+SET_ASIDE = "It counts no more: run the same command again, and it is made anew"
 
 
 class JobTrial(Trainable):
     """Runs one job, and then others that need the same resources.
 
     Its configuration is flat and small: ``job`` (JSON), ``id``, ``kind``, what the context needs
-    (``storage``, ``data``, ``device``, ``threads``), ``servers``, ``points_per_chunk``, ``runners``.
+    (``storage``, ``data``, ``device``, ``threads``, ``checkpoint_seconds``), ``servers``,
+    ``points_per_chunk``, ``runners``.
     """
 
     _config: dict[str, Any]
@@ -91,6 +93,10 @@ class JobTrial(Trainable):
                     self._progress = latest or self._progress
                     self._first = self._first or latest
                     self._scores = dict(self._progress.scores or self._scores)
+        except DamagedError as damage:
+            # Whoever runs the sweep next finds it missing, and makes it.
+            Store(self._config["storage"]).set_aside(damage)
+            done, error = True, f"{type(damage).__name__}: {damage.problem}. {SET_ASIDE}"
         except XltrayError as failure:
             # What is refused on purpose is refused again: no use in retrying. The store, though,
             # may be out of reach for a moment.
@@ -146,6 +152,9 @@ class JobTrial(Trainable):
         runners = find_runners(self._config["runners"])
         context = make_context(self._config)
         self._store = context.store
+        if context.store.is_done(job):
+            # By an earlier attempt, which was lost only after it had committed its result.
+            return iter(())
         if isinstance(job, PretrainJob):
             return runners.pretrain(job, context)
         if isinstance(job, FinetuneJob):

@@ -1,0 +1,170 @@
+"""Published folders that are not what was written: found, named, and made anew."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pyarrow.fs
+import pytest
+from rich.console import Console
+from tiny import Tiny, run_job
+
+from xltray.cluster.metrics import WorkMetrics
+from xltray.cluster.trial import SET_ASIDE, JobTrial
+from xltray.errors import DamagedError, StoreError
+from xltray.evaluator import LocalPool
+from xltray.jobs import FinetuneJob, Job
+from xltray.store import Store
+from xltray.sweep import _cut_short
+
+Damage = Callable[[Store, str], None]
+
+
+def flip(store: Store, path: str) -> None:
+    data = bytearray(store.read_bytes(path))
+    data[len(data) // 2] ^= 1
+    store.write_bytes(path, bytes(data))
+
+
+def cut(store: Store, path: str) -> None:
+    store.write_bytes(path, store.read_bytes(path)[:-1])
+
+
+def lose(store: Store, path: str) -> None:
+    store.delete(path)
+
+
+@pytest.fixture(params=["disk", "elsewhere"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "model.safetensors").write_bytes(b"weights of a model")
+    elsewhere = Store.from_filesystem(pyarrow.fs._MockFileSystem(), "bucket/store")
+    store = elsewhere if request.param == "elsewhere" else Store(str(tmp_path / "store"))
+    store.publish_directory(tmp_path / "made", "endpoints/x", {})
+    return store
+
+
+WEIGHTS = "endpoints/x/model.safetensors"
+
+
+def test_what_is_whole(store: Store) -> None:
+    store.check_sizes("endpoints/x")
+    assert (store.intact_directory("endpoints/x") / "model.safetensors").read_bytes() == b"weights of a model"
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [(flip, "found SHA-256 "), (cut, "found 17 bytes, expected 18 bytes"), (lose, "model.safetensors")],
+)
+def test_what_is_not_is_named(store: Store, damage: Damage, found: str) -> None:
+    damage(store, WEIGHTS)
+    with pytest.raises(StoreError) as caught:
+        store.intact_directory("endpoints/x")
+    assert WEIGHTS in str(caught.value) or damage is lose
+    assert found in str(caught.value)
+    if damage is not lose or store.uri.startswith("/"):
+        assert isinstance(caught.value, DamagedError)
+        assert "Delete endpoints/x from the store and run the sweep again" in str(caught.value)
+    if damage is flip:
+        store.check_sizes("endpoints/x")
+    else:
+        with pytest.raises(DamagedError, match=f"{WEIGHTS} .*expected 18 bytes"):
+            store.check_sizes("endpoints/x")
+
+
+@pytest.mark.parametrize("store", ["elsewhere"], indirect=True)
+def test_a_damaged_copy_is_fetched_again(store: Store) -> None:
+    copy = store.local_directory("endpoints/x") / "model.safetensors"
+    copy.write_bytes(b"weights of a modem")
+    assert (store.intact_directory("endpoints/x") / "model.safetensors").read_bytes() == b"weights of a model"
+
+
+def test_set_aside_it_counts_no_more_until_it_is_made_anew(store: Store, tmp_path: Path) -> None:
+    store.set_aside(DamagedError("endpoints/x", "bits flipped"))
+    assert not store.exists("endpoints/x/DONE.json")
+    assert store.read_json("endpoints/x/BROKEN.json") == {"problem": "bits flipped"}
+    store.publish_directory(tmp_path / "made", "endpoints/x", {})
+    assert store.exists("endpoints/x/DONE.json")
+    assert not store.exists("endpoints/x/BROKEN.json")
+
+
+def test_the_error_comes_whole_out_of_another_process() -> None:
+    error = pickle.loads(pickle.dumps(DamagedError("endpoints/x", "bits flipped")))
+    assert (error.folder, error.problem) == ("endpoints/x", "bits flipped")
+    assert str(error).startswith("bits flipped. Delete endpoints/x from the store")
+
+
+def needed_now(tiny: Tiny) -> tuple[set[str], str]:
+    """What a run would do, and what it says before."""
+    out = StringIO()
+    done = tiny.store.done_ids(tiny.plan.jobs.values())
+    done -= _cut_short(tiny.plan, tiny.store, done, Console(file=out, width=500))
+    return set(tiny.plan.needed(done)), out.getvalue()
+
+
+def test_a_run_makes_anew_what_is_cut_short(tiny: Tiny, tmp_path: Path) -> None:
+    own = tiny.copied(tmp_path / "store")
+    cell, endpoint = own.cell(), own.endpoint()
+    path = f"{own.store.endpoint_path(endpoint.id)}/model.safetensors"
+    cut(own.store, path)
+    assert needed_now(own) == (set(), ""), "nothing needs it"
+    own.store.delete(own.store.surface_path(cell))
+    needed, said = needed_now(own)
+    assert needed == {endpoint.id, cell.id}
+    assert f"{path} in the store" in said
+    assert "It counts no more, and is made anew" in said
+    own.run([own.plan.jobs[id_] for id_ in own.plan.jobs if id_ in needed])
+    assert own.store.read_table(own.store.surface_path(cell)).equals(
+        tiny.store.read_table(tiny.store.surface_path(cell))
+    )
+    assert needed_now(own) == (set(), "")
+
+
+def step(own: Tiny, job: Job) -> str:
+    """Run a job as a trial does, without Ray; returns the error that it reports."""
+    runtime = {"threads": 1, "checkpoint_seconds": 60.0, "device": "cpu", "servers": 1, "points_per_chunk": 4}
+    trial = JobTrial.__new__(JobTrial)
+    trial._pool = None if isinstance(job, FinetuneJob) else LocalPool(own.context)  # type: ignore[assignment]
+    trial._metrics = WorkMetrics()
+    trial._begin(
+        {
+            **runtime,
+            "storage": own.store.uri,
+            "data": own.sweep.data.model_dump_json(),
+            "job": job.model_dump_json(),
+            "id": job.id,
+            "kind": job.kind,
+            "runners": "xltray.cluster.jobrunners:real_runners",
+        }
+    )
+    while not (result := trial.step())["done"]:
+        pass
+    return str(result["error"])
+
+
+@pytest.mark.parametrize("kind", ["encoder", "endpoint"])
+def test_a_job_that_reads_flipped_bits_fails_once_and_the_next_run_makes_them_anew(
+    tiny: Tiny, tmp_path: Path, kind: str
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job: Job = own.cell() if kind == "endpoint" else own.endpoint()
+    read = own.endpoint() if kind == "endpoint" else own.encoder()
+    results = [own.store.surface_path(own.cell()), *([own.store.folder(job)] if kind == "encoder" else [])]
+    for path in results:
+        own.store.delete(path)
+    flip(own.store, f"{own.store.folder(read)}/model.safetensors")
+    assert needed_now(own)[0] == ({job.id, own.cell().id}), "the sizes are right"
+    error = step(own, job)
+    assert error.startswith(f"DamagedError: {own.store.folder(read)}/model.safetensors in the store")
+    assert error.endswith(SET_ASIDE)
+    again = [own.plan.jobs[id_] for id_ in own.plan.jobs if id_ in needed_now(own)[0]]
+    assert [each.id for each in again][:2] == [read.id, job.id]
+    for each in again:
+        run_job(each, own.context)
+    assert own.store.read_table(own.store.surface_path(own.cell())).equals(
+        tiny.store.read_table(tiny.store.surface_path(tiny.cell()))
+    )

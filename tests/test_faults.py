@@ -1,0 +1,98 @@
+"""Real signals to every part of a running sweep: after the restart, if any, the results are the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from made_faults import ONE_CELL, Driver, Machines, check_results, environment, write_sweep
+from tiny import Tiny
+
+pytestmark = [
+    pytest.mark.slow,
+    # Ray leaves pipes and sockets of its own to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("notes")
+
+
+@pytest.fixture(scope="module")
+def machines(notes: Path) -> Iterator[Machines]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(notes).items():
+            patch.setenv(name, value)
+        machines = Machines()
+        try:
+            yield machines
+        finally:
+            machines.cluster.shutdown()
+
+
+@pytest.fixture
+def start(machines: Machines, notes: Path, tiny: Tiny, tmp_path: Path) -> Callable[[], Driver]:
+    """Start the sweep in a store that has the encoder; again, to go on."""
+    path = tiny.store.encoder_path(tiny.encoder().id)
+    shutil.copytree(tiny.root / path, tmp_path / "store" / path)
+    file = write_sweep(tmp_path / "one.yaml", ONE_CELL, tmp_path / "store")
+    return lambda: Driver(file, machines.address, notes)
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [("process", "finetune"), ("process", "server"), ("raylet", "server"), ("node", "finetune")],
+)
+def test_a_part_that_is_killed_is_made_up_for(
+    machines: Machines, start: Callable[[], Driver], tiny: Tiny, tmp_path: Path, what: str, kind: str
+) -> None:
+    driver = start()
+    note = driver.wait_for(kind, 3)
+    if what == "process":
+        os.kill(note["pid"], signal.SIGKILL)
+        # Meanwhile somebody starts the sweep once more.
+        code, output = start().end()
+        assert code == 2
+        assert f"found process {driver.process.pid} on" in output
+    else:
+        machines.lose(note["node"], whole=what == "node")
+    code, output = driver.end()
+    assert code == 0, output
+    resumed = check_results(tiny, tmp_path / "store")
+    if kind == "finetune":
+        assert resumed, "it went on from a validation"
+        assert all(each["exact"] for each in resumed)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (signal.SIGKILL, "finetune"),
+        (signal.SIGKILL, "server"),
+        (signal.SIGINT, "server"),
+        (signal.SIGTERM, "finetune"),
+    ],
+)
+def test_a_driver_that_is_ended_goes_on_when_started_again(
+    start: Callable[[], Driver], tiny: Tiny, tmp_path: Path, number: signal.Signals, kind: str
+) -> None:
+    driver = start()
+    driver.wait_for(kind, 3)
+    driver.process.send_signal(number)
+    code, output = driver.end()
+    if number is signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    else:
+        assert code == 130, output
+        assert "stopping after the steps under way" in output
+        assert "To go on:" in output
+    code, output = start().end()
+    assert code == 0, output
+    check_results(tiny, tmp_path / "store")

@@ -1,0 +1,253 @@
+"""Files below a root on any file system, read and written whole.
+
+A file appears by one rename (disk) or one PUT (object store), so a reader sees all of it or nothing.
+Paths are relative to the root, with forward slashes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import posixpath
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from xltray.errors import StoreError, redacted
+
+TEMPORARY = ".tmp"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# These have no folders, only keys with slashes: creating one would leave an empty marker object.
+_FOLDERLESS = frozenset({"s3", "gcs", "abfs"})
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+# As Arrow words what S3 says for good.
+_REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
+
+PATIENCE_SECONDS = 120.0
+"""How long a running sweep bears with a store that fails."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
+
+_Result = TypeVar("_Result")
+
+
+class Files:
+    """A folder tree on any file system, with atomic writes.
+
+    What may pass (a network that stalls, a server that is restarted) is tried again for ``patience``
+    seconds; none by default, so that a wrong address is told at once.
+    """
+
+    patience = 0.0
+    written = 0
+    """Bytes that were written through this object."""
+
+    def __init__(self, uri: str) -> None:
+        """Open a local path (relative ones become absolute) or a URI.
+
+        Raises:
+            StoreError: if the URI is malformed, of an unknown kind, or cannot be reached.
+        """
+        if not _SCHEME.match(uri):
+            uri = os.path.abspath(Path(uri).expanduser())  # noqa: PTH100  (Path has no lexical equivalent)
+        self.uri = uri
+        with self._explained("open"):
+            self._fs, self._root = pyarrow.fs.FileSystem.from_uri(uri)
+
+    @classmethod
+    def from_filesystem(cls, filesystem: Any, root: str = "") -> Self:
+        """Build one on a ``pyarrow.fs.FileSystem`` that the caller has set up."""
+        store = cls.__new__(cls)
+        store.uri = f"{filesystem.type_name}://{root}"
+        store._fs, store._root = filesystem, root
+        return store
+
+    def __repr__(self) -> str:
+        return f"Store({self._shown!r})"
+
+    def check_writable(self) -> None:
+        """Write and remove a small file.
+
+        Raises:
+            StoreError: if that fails.
+        """
+        probe = f".probe-{uuid.uuid4().hex}{TEMPORARY}"
+        self.write_bytes(probe, b"xltray")
+        self.delete(probe)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of a file."""
+
+        def read() -> bytes:
+            with self._fs.open_input_file(self._at(path)) as file:
+                return bytes(file.read())
+
+        return self._patiently("read", path, read)
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write a file, atomically; replaces one that is there."""
+
+        def write(place: str) -> None:
+            with self._fs.open_output_stream(place, compression=None) as file:
+                file.write(data)
+
+        self._commit(path, write)
+        self.written += len(data)
+
+    def read_json(self, path: str) -> Any:
+        """Return what a JSON file holds."""
+        content = self.read_bytes(path)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise StoreError(
+                f"{path} in {self._shown} is not JSON: {error}. Delete it and run again."
+            ) from error
+
+    def write_json(self, path: str, value: Any) -> None:
+        """Write a JSON file; ValueError for NaN and infinities, which JSON does not know."""
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        self.write_bytes(path, f"{text}\n".encode())
+
+    def read_table(self, path: str) -> pa.Table:
+        """Return the table of a Parquet file, without columns from its path."""
+
+        def read() -> pa.Table:
+            with self._fs.open_input_file(self._at(path)) as file:
+                return pq.ParquetFile(file).read()
+
+        return self._patiently("read", path, read)
+
+    def write_table(self, path: str, table: pa.Table) -> None:
+        """Write a Parquet file."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(path, sink.getvalue().to_pybytes())
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or a folder."""
+        return bool(self._type(path) != pyarrow.fs.FileType.NotFound)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none if it is absent."""
+        return sorted(name for name, _ in self._listing(path, recursive=False))
+
+    def delete(self, path: str) -> None:
+        """Remove a file or a folder with all that it holds; nothing happens if it is absent."""
+
+        def remove() -> None:
+            kind = self._type(path)
+            if kind == pyarrow.fs.FileType.Directory:
+                self._fs.delete_dir(self._at(path))
+            elif kind != pyarrow.fs.FileType.NotFound:
+                self._fs.delete_file(self._at(path))
+
+        self._patiently("delete", path, remove)
+
+    # Inside
+
+    @property
+    def _is_local(self) -> bool:
+        return bool(self._fs.type_name == "local")
+
+    @property
+    def _shown(self) -> str:
+        """The URI as messages may show it."""
+        return redacted(self.uri)
+
+    def _at(self, path: str) -> str:
+        return posixpath.join(self._root, path) if path else self._root
+
+    def _type(self, path: str) -> Any:
+        return self._patiently("look up", path, lambda: self._fs.get_file_info(self._at(path)).type)
+
+    def _listing(self, path: str, recursive: bool) -> Iterator[tuple[str, Any]]:
+        """Yield (path below ``path``, type), leaving out files that are still being written."""
+        base = self._at(path)
+        selector = pyarrow.fs.FileSelector(base, allow_not_found=True, recursive=recursive)
+        found = self._patiently("list", path, lambda: self._fs.get_file_info(selector))
+        for info in found:
+            if not info.base_name.endswith(TEMPORARY):
+                yield info.path.removeprefix(base).strip("/"), info.type
+
+    def _commit(self, path: str, write: Callable[[str], None]) -> None:
+        """Let ``write`` fill a place, and make it visible as ``path`` in one step."""
+        place = self._at(path)
+        folder, _, name = place.rpartition("/")
+
+        def commit() -> None:
+            if folder and self._fs.type_name not in _FOLDERLESS:
+                self._fs.create_dir(folder, recursive=True)
+            if not self._is_local:
+                write(place)
+                return
+            temporary = f"{folder}/.{name}.{uuid.uuid4().hex}{TEMPORARY}"
+            try:
+                write(temporary)
+                self._fs.move(temporary, place)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+
+        self._patiently("write", path, commit)
+
+    def _copy_in(self, source: Path, place: str) -> None:
+        pyarrow.fs.copy_files(str(source), place, pyarrow.fs.LocalFileSystem(), self._fs)
+
+    def _patiently(self, verb: str, path: str, action: Callable[[], _Result]) -> _Result:
+        """Do something with the file system, again if what went wrong may pass."""
+        deadline = time.monotonic() + self.patience
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                with self._explained(verb, path):
+                    return action()
+            except StoreError as error:
+                if time.monotonic() + pause > deadline or not _may_pass(error.__cause__):
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    @contextmanager
+    def _explained(self, verb: str, path: str = "") -> Iterator[None]:
+        """Turn what the file system raises into an error that says where and what to do."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            reason = redacted(next(iter(str(error).splitlines()), type(error).__name__))
+            what = f"{path} in the store {self._shown}" if path else f"the store {self._shown}"
+            raise StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}") from error
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    if not isinstance(error, OSError) or isinstance(error, _LASTING):
+        return False
+    return error.errno not in _NO_ROOM and not any(word in str(error) for word in _REFUSALS)
+
+
+def _advice(verb: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and verb in ("read", "download"):
+        return "Run the sweep again: it makes what is missing."
+    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+        return "A file lies where a folder is needed, or the reverse: move it away, or change `storage`."
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return "Make room where the store is, or change `storage`; the same command goes on."
+    if isinstance(error, PermissionError):
+        return "Ask for access, or change `storage`."
+    if isinstance(error, pa.ArrowInvalid) and verb == "read":
+        return "The file is damaged: delete it and run the sweep again."
+    if isinstance(error, pa.ArrowInvalid) and verb == "open":
+        return (
+            "Give `storage` a path, or a URI such as s3://bucket/folder, gs://bucket/folder, file:///folder."
+        )
+    return "Check `storage`, the network, the credentials and the space left."
