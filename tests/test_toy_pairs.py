@@ -38,7 +38,7 @@ def test_pairs_are_those_of_this_generator() -> None:
     """If this fails on purpose, raise GENERATOR_VERSION."""
     pairs = [p for code in ("qaa", "qad") for p in CORPUS.pairs(code, "dev")[:60]]
     digest = hashlib.sha256(json.dumps([dataclasses.astuple(pair) for pair in pairs]).encode()).hexdigest()
-    assert digest == "082d484f98b32da639c46b21bbbf8c71672837a95da49d033584be47b51be75a"
+    assert digest == "2d09a1dc2c551da71534a86444450914d0b1887e569ca93495ee6d2541a9d98e"
 
 
 # ---------------------------------------------------------------- right by the rules

@@ -159,8 +159,8 @@ NUMERALS = ("two", "three", "four", "five", "six", "ten", "seven", "eight")
 
 FIRST_NAMES = tuple(f"first-name-{i}" for i in range(20))
 FAMILY_NAMES = tuple(f"name-{i}" for i in range(36))
-PLACE_NAMES = (*FAMILY_NAMES[12:20], *FIRST_NAMES[1:5], *FAMILY_NAMES[20:], *FAMILY_NAMES[:12])
-GROUP_NAMES = (*FAMILY_NAMES[24:32], *FIRST_NAMES[:4], *FAMILY_NAMES[32:], *FAMILY_NAMES[:24])
+PLACE_NAMES = (*FAMILY_NAMES[12:24], *FIRST_NAMES[1:5], *FAMILY_NAMES[:12])
+GROUP_NAMES = (*FAMILY_NAMES[24:], *FIRST_NAMES[:4], *FAMILY_NAMES[:12])
 """People, places and groups bear the same names (with other frequencies): context tells which."""
 NAME_PARTS = ("new-place", "upper", "trust", "union")
 
