@@ -386,7 +386,7 @@ def make_pool(store: Store, servers: int, cpus: float = 0.0) -> RayPool:
         "checkpoint_seconds": 60.0,
     }
     actor = ray.remote(EndpointServer)
-    return RayPool(lambda number: actor.options(num_cpus=cpus).remote(config), servers, start_seconds=60)
+    return RayPool(lambda number: actor.options(num_cpus=cpus).remote(config), servers)
 
 
 CHUNKS: Sequence[Chunk] = [Chunk("all", (first, first + 1)) for first in range(0, 24, 2)]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from xltray import lease
+from xltray.errors import StoreError
 from xltray.lease import LeaseError, hold_lease, lease_path
 from xltray.store import Store
 
@@ -125,6 +126,7 @@ def test_what_is_no_lease_is_in_nobodys_way(store: Store, content: bytes) -> Non
 
 HOLD = """
 import sys, time
+from xltray.errors import StoreError
 from xltray.lease import hold_lease
 from xltray.store import Store
 with hold_lease(Store(sys.argv[1]), "s", print):
@@ -146,3 +148,28 @@ def test_one_that_was_killed_here_is_in_nobodys_way(store: Store) -> None:
         begin = time.monotonic()
         with holding(store):
             assert time.monotonic() - begin < PATIENCE
+
+
+def test_a_driver_that_was_killed_but_not_waited_for_is_dead(store: Store) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        alive = {**lease._myself(), "process": child.pid, "born": lease._born(child.pid)}
+        assert lease._lives_here(alive)
+        child.kill()
+        deadline = time.monotonic() + 10
+        while lease._lives_here(alive) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lease._has_died_here(alive)
+
+
+def test_a_store_that_is_out_does_not_hold_up_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.patience = 60.0
+    begin = time.monotonic()
+    with holding(store):
+        monkeypatch.setattr(Store, "exists", refuse_in_patience)
+        time.sleep(4 * BEAT)
+    assert time.monotonic() - begin < 10
+
+
+def refuse_in_patience(self: Store, path: str) -> bool:
+    time.sleep(self.patience)
+    raise StoreError("out of reach")

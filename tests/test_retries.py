@@ -28,6 +28,7 @@ from xltray.cluster.retries import Cause, Retries
 from xltray.cluster.run import _work
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.server import LostServersError
+from xltray.errors import StoreError
 from xltray.jobs import Job
 
 
@@ -141,6 +142,22 @@ class Run:
         assert not kept.metric_analysis
         assert not kept.metric_n_steps
         return str(suggested["id"])
+
+
+def test_a_store_that_cannot_be_asked_fails_the_job_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Absent, job: Job) -> bool:
+        raise StoreError("access denied")
+
+    monkeypatch.setattr(Absent, "is_done", refuse)
+    jobs = jobs_of(cell("pos", "aa", "bb"))
+    run = Run(tmp_path, jobs, errors=0, losses=0)
+    id_ = run.searcher.suggest("trial")["id"]
+    run.searcher.on_trial_complete("trial", {})
+    assert run.graph.failed == {id_: "StoreError: access denied"}
+    assert run.fail(raised(ValueError("its own"))) != id_
+    assert any(message.startswith("ValueError: its own") for message in run.graph.failed.values())
 
 
 def test_a_failed_job_comes_again_until_a_budget_is_used_up(tmp_path: Path) -> None:

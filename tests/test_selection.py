@@ -14,7 +14,7 @@ from test_sweep import FakeCluster, failing, write
 
 import xltray.cluster.run
 from xltray.cluster.run import RunOutcome
-from xltray.errors import SweepFileError
+from xltray.errors import StoreError, SweepFileError
 from xltray.inputs import FileInputs
 from xltray.jobs import Job
 from xltray.plan import Plan, make_plan
@@ -197,6 +197,19 @@ def test_what_failed_is_tried_again_with_the_rest_or_alone(
     assert {id_.split("-s1-")[0] for id_ in cluster.needed} == {"pos-qad", "pos-qaa+qad", "pos-qaa-qad"}
 
 
+def test_what_waited_for_a_failed_job_is_still_tried_after_an_interrupt(cluster: FakeCluster) -> None:
+    sweep = write()
+    cluster.outcome = failing
+    assert main([sweep]) == 1
+    stored = test_sweep.store().read_json("sweeps/s/failures.json")
+    assert stored["skipped"]
+    cluster.outcome = lambda needed: RunOutcome(tuple(stored["failed"]), interrupted=True)
+    assert main([sweep, "--retry-failed"]) == 130
+    cluster.outcome = lambda needed: RunOutcome(tuple(needed))
+    assert main([sweep, "--retry-failed"]) == 0
+    assert set(stored["skipped"]) <= set(cluster.needed)
+
+
 @pytest.mark.parametrize("content", [[], {"failed": 1}, {"failed": {}, "skipped": 1}])
 def test_broken_failures_stop_only_who_asks_for_them(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str], content: Any
@@ -207,3 +220,19 @@ def test_broken_failures_stop_only_who_asks_for_them(
     assert "sweeps/s/failures.json in" in capsys.readouterr().err
     assert main([sweep]) == 0
     assert Store("results/s").read_json("sweeps/s/failures.json") == {"failed": {}, "skipped": {}}
+
+
+def test_a_store_that_takes_nothing_more_does_not_hide_how_a_run_ended(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise StoreError("No space left on device")
+
+    for name in ("write_failures", "write_unlearned"):
+        monkeypatch.setattr(f"xltray.sweep_report.{name}", refuse)
+    cluster.outcome = failing
+    assert main([write()]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("No space left on device") == 2
+    assert "failed   " in printed
+    assert "To go on:" in printed

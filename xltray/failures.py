@@ -63,5 +63,5 @@ def write_failures(plan: Plan, store: Store, now: Failures, done: Collection[str
     settled = {*done, *now.failed, *now.skipped}
     left = plan.jobs.keys() - settled
     failed = {id_: message for id_, message in before.failed.items() if id_ in left} | dict(now.failed)
-    skipped = {id_: cause for id_, cause in before.skipped.items() if id_ in left and cause in failed}
+    skipped = {id_: cause for id_, cause in before.skipped.items() if id_ in left}
     store.write_json(failures_path(name, store), {"failed": failed, "skipped": skipped | dict(now.skipped)})

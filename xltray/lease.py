@@ -14,6 +14,7 @@ lease, and the other sees it at its next beat and stops.
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import socket
@@ -95,6 +96,10 @@ class _Keeper:
 
     def run(self) -> None:
         """Renew the lease until ``ended`` is set or another driver has it."""
+        # The next beat asks again anyway. Waiting for a store would hold up the end of a run, and then write
+        # over the lease of whoever has taken it meanwhile.
+        self._store = copy.copy(self._store)
+        self._store.patience = 0.0
         while not self.ended.wait(self._beat):
             try:
                 if not self._mine():
@@ -198,9 +203,11 @@ def _boot() -> str:
 def _born(process: int) -> str:
     """Return when a process of this machine started; empty if there is none. Numbers are used again."""
     try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
         return ""
+    # A process that has ended and that its parent has not asked after still has an entry.
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def _terminate() -> None:

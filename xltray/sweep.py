@@ -42,6 +42,7 @@ from xltray.started import write_plan
 from xltray.store import Store
 from xltray.sweep_report import KINDS, Commands, nothing_chosen, nothing_left, plural, print_left, report
 from xltray.sweepfile import load_sweep
+from xltray.termination import terminable
 from xltray.trackers import check_trackers
 
 MOST_ABSENT = 8
@@ -58,13 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False, stderr=options.json)
     emit = JsonLines(sys.stdout) if options.json else silent
     try:
-        sweep = load_sweep(options.sweep, options.overrides, checks=[check_names, check_trackers])
-        if options.dry_run:
-            return _dry_run(sweep, options, console)
-        code = _run(sweep, options, console, emit)
-        if options.write_predictions and code != INTERRUPTED:
-            predict_sweep(sweep, console)
-        return code
+        with terminable():
+            sweep = load_sweep(options.sweep, options.overrides, checks=[check_names, check_trackers])
+            if options.dry_run:
+                return _dry_run(sweep, options, console)
+            code = _run(sweep, options, console, emit)
+            if options.write_predictions and code != INTERRUPTED:
+                predict_sweep(sweep, console)
+            return code
     except XltrayError as error:
         print(error, file=sys.stderr)
         emit("error", exit_code=error.exit_code, message=str(error))

@@ -157,8 +157,13 @@ def _rest(chosen: Mapping[str, Job], needed: Mapping[str, Job]) -> str:
 
 def _report_unlearned(plan: Plan, store: Store, console: Console, emit: Emit) -> None:
     """Name all endpoints of the plan that did not learn, whichever run made them."""
-    found = find_unlearned(plan, store)
-    write_unlearned(plan, store, found)
+    found: Mapping[str, Any] = {}
+    try:
+        found = find_unlearned(plan, store)
+        write_unlearned(plan, store, found)
+    except StoreError as error:
+        # As above: the list is worth less than the rest of the report.
+        console.print(str(error))
     if not found:
         return
     emit("unlearned", endpoints=sorted(found))

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from xltray.cluster.forecast import Forecast, Work
 from xltray.cluster.running import Running
+from xltray.errors import summary
 from xltray.events import Emit, silent
 
 SUMMARY_SECONDS = 30.0
@@ -120,7 +121,7 @@ class Board:
         """A job failed and is going to be tried again."""
         self._running.pop(id_, None)
         kind = self._jobs[id_].kind
-        self._print(f"{kind} {id_} failed and is tried again: {first_line(message)}")
+        self._print(f"{kind} {id_} failed and is tried again: {summary(message)}")
         self._emit("job", id=id_, kind=kind, state="retried", message=message)
 
     def fail(self, id_: str, message: str, skipped: Collection[str] = ()) -> None:
@@ -129,7 +130,7 @@ class Board:
         for other in skipped:
             self._ended[other] = "skipped"
         kind = self._jobs[id_].kind
-        text = f"{self._position()} {kind} {id_} failed after {duration(seconds)}: {first_line(message)}"
+        text = f"{self._position()} {kind} {id_} failed after {duration(seconds)}: {summary(message)}"
         self._print(f"{text} (skipped for want of it: {len(skipped)})" if skipped else text)
         told = {"seconds": round(seconds, 3), "message": message, "skipped": list(skipped)}
         self._emit("job", id=id_, kind=kind, state="failed", **told)
@@ -225,11 +226,6 @@ class Board:
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def first_line(text: str) -> str:
-    """The first line of a message that may go on with details."""
-    return text.strip().partition("\n")[0]
 
 
 def duration(seconds: float) -> str:

@@ -46,6 +46,7 @@ from xltray.cluster.session import (
 from xltray.cluster.sharing import check_sharing
 from xltray.cluster.trackers import Trackers
 from xltray.cluster.trial import JobTrial
+from xltray.errors import StoreError
 from xltray.events import Emit, silent
 from xltray.jobs import Job, SurfaceJob
 from xltray.plan import Plan
@@ -163,7 +164,11 @@ def _work(job: Job) -> Work:
 
 def _is_done(state: State, job: Job, store: Store) -> bool:
     # A job that was running when the run was interrupted may just have committed its result.
-    return state is State.DONE or (state is State.RUNNING and store.is_done(job))
+    try:
+        return state is State.DONE or (state is State.RUNNING and store.is_done(job))
+    except StoreError:
+        # The next run sees it.
+        return False
 
 
 def _trial_settings(sweep: SweepSpec, store: Store, root: str, device: str, runners: str) -> dict[str, Any]:

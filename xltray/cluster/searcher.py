@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ray.tune.search import Searcher
 
 from xltray.cluster.jobgraph import JobGraph
-from xltray.errors import XltrayError
+from xltray.errors import StoreError, XltrayError
 from xltray.jobs import Job
 
 
@@ -67,7 +67,12 @@ class JobSearcher(Searcher):
         but to the callback, right after (``ProgressCallback.on_trial_error``), which then decides.
         """
         id_ = self._trials.pop(trial_id)
-        if self._store.is_done(self._jobs[id_]):
+        try:
+            done = self._store.is_done(self._jobs[id_])
+        except StoreError as unreachable:
+            # Raised here, it would pass for the loss of Ray. The next run asks the store anew.
+            done, result = False, {"error": f"StoreError: {unreachable}"}
+        if done:
             self._graph.complete(id_)
         elif not error:
             self._graph.fail(id_, (result or {}).get("error") or no_result(self._store))

@@ -21,6 +21,7 @@ from ray.tune import TuneError
 
 from xltray.errors import XltrayError
 from xltray.spec import RuntimeSpec
+from xltray.termination import sigterm_kept
 
 MOST_PENDING = 32
 
@@ -179,7 +180,8 @@ def _connect(runtime: RuntimeSpec, stack: ExitStack, say: Callable[[str], None])
         address = None
     if address is not None:
         try:
-            ray.init(address=address, **options)
+            with sigterm_kept():
+                ray.init(address=address, **options)
             return f"Ray at {address}", False
         except (ConnectionError, RuntimeError, ValueError, RayError) as error:
             raise ClusterError(
@@ -188,7 +190,8 @@ def _connect(runtime: RuntimeSpec, stack: ExitStack, say: Callable[[str], None])
             ) from error
     # A Ray that only this process talks to needs no tokens; for clusters the user decides.
     stack.enter_context(environment({"RAY_AUTH_MODE": "disabled"}))
-    context = ray.init(address="local", include_dashboard=runtime.dashboard, **options)
+    with sigterm_kept():
+        context = ray.init(address="local", include_dashboard=runtime.dashboard, **options)
     dashboard = f", dashboard at http://{context.dashboard_url}" if context.dashboard_url else ""
     return f"a new local Ray{dashboard}", True
 

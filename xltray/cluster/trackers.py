@@ -16,8 +16,7 @@ from ray.tune import Callback
 from ray.tune.logger import LoggerCallback
 
 from xltray.cluster.metrics import tags_of
-from xltray.cluster.progress import first_line
-from xltray.errors import redacted
+from xltray.errors import redacted, summary
 from xltray.jobs import FinetuneJob, Job, SurfaceJob, load_job
 
 
@@ -104,7 +103,7 @@ class Trackers(Callback):
         self._each("log_trial_end", self._stand_ins.pop(trial.trial_id), failed=False)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A job failed for good."""
+        """An attempt at a job failed; the next one is a run of its own."""
         if stand_in := self._stand_ins.pop(trial.trial_id, None):
             self._each("log_trial_end", stand_in, failed=True)
 
@@ -118,7 +117,7 @@ class Trackers(Callback):
                 getattr(logger, method)(*args, **options)
             except Exception as error:
                 del self._loggers[name]
-                message = redacted(first_line(str(error)))
+                message = redacted(summary(str(error)))
                 self._say(f"{name} is left out from here on: {type(error).__name__}: {message}")
 
     def __getstate__(self) -> dict[str, Any]:
