@@ -16,6 +16,7 @@ from xltray.cluster.metrics import WorkMetrics
 from xltray.cluster.trial import SET_ASIDE, JobTrial
 from xltray.errors import DamagedError, StoreError
 from xltray.evaluator import LocalPool
+from xltray.files import PATIENCE_SECONDS
 from xltray.jobs import FinetuneJob, Job
 from xltray.store import Store
 from xltray.sweep import _cut_short
@@ -76,6 +77,24 @@ def test_what_is_not_is_named(store: Store, damage: Damage, found: str) -> None:
             store.check_sizes("endpoints/x")
 
 
+ENTRY = '{"files": {"model.safetensors": %s}}'
+
+
+@pytest.mark.parametrize(
+    "marker",
+    ["", '{"files": {"mod', "[]", "{}", '{"files": []}', ENTRY % "18", ENTRY % '{"sha256": "0"}'],
+)
+def test_a_marker_that_is_not_what_was_written(store: Store, tmp_path: Path, marker: str) -> None:
+    store.write_bytes("endpoints/x/DONE.json", marker.encode())
+    for read in (
+        store.check_sizes,
+        store.intact_directory,
+        lambda path: store.fetch_directory(path, tmp_path / "copy"),
+    ):
+        with pytest.raises(DamagedError, match=r"endpoints/x/DONE.json in the store .*found no "):
+            read("endpoints/x")
+
+
 @pytest.mark.parametrize("store", ["elsewhere"], indirect=True)
 def test_a_damaged_copy_is_fetched_again(store: Store) -> None:
     copy = store.local_directory("endpoints/x") / "model.safetensors"
@@ -124,6 +143,16 @@ def test_a_run_makes_anew_what_is_cut_short(tiny: Tiny, tmp_path: Path) -> None:
     assert needed_now(own) == (set(), "")
 
 
+def test_a_run_makes_anew_what_has_a_marker_cut_short(tiny: Tiny, tmp_path: Path) -> None:
+    own = tiny.copied(tmp_path / "store")
+    marker = f"{own.store.endpoint_path(own.endpoint().id)}/DONE.json"
+    own.store.delete(own.store.surface_path(own.cell()))
+    own.store.write_bytes(marker, own.store.read_bytes(marker)[:40])
+    needed, said = needed_now(own)
+    assert needed == {own.endpoint().id, own.cell().id}
+    assert f"{marker} in the store" in said
+
+
 def step(own: Tiny, job: Job) -> str:
     """Run a job as a trial does, without Ray; returns the error that it reports."""
     runtime = {"threads": 1, "checkpoint_seconds": 60.0, "device": "cpu", "servers": 1, "points_per_chunk": 4}
@@ -168,3 +197,37 @@ def test_a_job_that_reads_flipped_bits_fails_once_and_the_next_run_makes_them_an
     assert own.store.read_table(own.store.surface_path(own.cell())).equals(
         tiny.store.read_table(tiny.store.surface_path(tiny.cell()))
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [(OSError(5, "Input/output error"), True), (OSError(28, "No space left on device"), False)],
+)
+def test_a_job_is_tried_again_only_if_the_store_may_recover(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, again: bool
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    own.store.delete(own.store.surface_path(own.cell()))
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("xltray.cluster.jobrunners.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(Store, "write_table", lambda store, path, _: store._commit(path, fails))
+    if again:
+        with pytest.raises(StoreError, match="Input/output error"):
+            step(own, own.cell())
+    else:
+        assert step(own, own.cell()).startswith("StoreError: cannot write ")
+
+
+def test_damage_is_set_aside_with_the_patience_of_the_job(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    own.store.delete(own.store.surface_path(own.cell()))
+    flip(own.store, f"{own.store.folder(own.endpoint())}/model.safetensors")
+    used: list[float] = []
+    monkeypatch.setattr(Store, "set_aside", lambda store, _: used.append(store.patience))
+    step(own, own.cell())
+    assert used == [PATIENCE_SECONDS]

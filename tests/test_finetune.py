@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import xltray.finetune as finetune_module
 from xltray.context import JobContext
 from xltray.endpoints import build_model, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, EndpointError
-from xltray.finetune import epoch_batches, validation_steps
+from xltray.finetune import epoch_batches, finetune, validation_steps
 from xltray.jobs import FinetuneJob, load_job
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
@@ -226,6 +227,19 @@ def test_the_same_job_twice_gives_the_same_bytes(tiny: Tiny, tmp_path: Path, tas
     for name in ("model.safetensors", "history.parquet", "spec.json"):
         path = Path("endpoints") / job.id / name
         assert (tmp_path / path).read_bytes() == (tiny.root / path).read_bytes(), name
+
+
+def test_what_another_has_finished_meanwhile_stays(tiny: Tiny, tmp_path: Path) -> None:
+    job, context = tiny.endpoint(), replace(into(tiny, tmp_path), checkpoint_seconds=0.0)
+    path = context.store.endpoint_path(job.id)
+    for _ in finetune(job, context):
+        if not context.store.exists(path):
+            (tmp_path / "other").mkdir()
+            (tmp_path / "other" / "model.safetensors").write_bytes(b"of another")
+            context.store.publish_directory(tmp_path / "other", path, {"by": "another"})
+    assert context.store.read_json(f"{path}/DONE.json")["by"] == "another"
+    assert context.store.read_bytes(f"{path}/model.safetensors") == b"of another"
+    assert not context.store.exists(context.store.checkpoints_path(job.id))
 
 
 # What is kept.

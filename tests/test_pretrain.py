@@ -178,6 +178,15 @@ def test_training_twice_gives_the_same_bytes(tiny: Tiny, tmp_path: Path) -> None
         assert (folder(again) / name).read_bytes() == (folder(tiny) / name).read_bytes(), name
 
 
+def test_what_another_has_finished_meanwhile_stays(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path, encoders={"small": {"pretrain": PRETRAIN | {"steps": 0}}})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.safetensors").write_bytes(b"of another")
+    tiny.store.publish_directory(tmp_path / "other", tiny.store.encoder_path(tiny.encoder().id), {})
+    run_job(tiny.encoder(), tiny.context)
+    assert (folder(tiny) / "model.safetensors").read_bytes() == b"of another"
+
+
 def test_another_seed_gives_other_weights_and_the_same_tokenizer(tiny: Tiny, tmp_path: Path) -> None:
     other = encoder_of(tmp_path, seed=1)
     for name, same in (("model.safetensors", False), ("tokenizer.json", True)):

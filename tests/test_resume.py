@@ -215,6 +215,41 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_result(
     assert "no checkpoint after step 2: no space left" in caplog.text
 
 
+def test_a_store_that_stalls_costs_no_result(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Checkpoints("x", context_for(tiny, tmp_path))
+
+    def stalls(path: str) -> list[str]:
+        raise StoreError(f"cannot list {path}")
+
+    monkeypatch.setattr(kept.store, "names", stalls)
+    kept.write(Checkpoint({"steps": 1}, [], {}))
+    assert "no checkpoint after step 1: cannot list checkpoints/x" in caplog.text
+
+
+def test_a_good_checkpoint_is_not_passed_over_for_a_store_that_stalls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Checkpoints("x", JobContext(Store(str(tmp_path)), data=None, checkpoint_seconds=0.0))  # type: ignore[arg-type]
+    kept.write(Checkpoint({"steps": 1}, [], {}))
+    copy = pyarrow.fs.copy_files
+
+    def stalls(*_: object) -> None:
+        raise OSError("AWS Error NETWORK")
+
+    monkeypatch.setattr(pyarrow.fs, "copy_files", stalls)
+    with pytest.raises(StoreError, match="AWS Error NETWORK") as caught:
+        kept.latest()
+    assert caught.value.may_pass
+    monkeypatch.setattr(pyarrow.fs, "copy_files", copy)
+    kept.store.write_bytes(f"{kept.folder}/00000002-half/weights.safetensors", b"half")
+    kept.store.write_bytes(f"{kept.folder}/00000003-file", b"")
+    found = kept.latest()
+    assert found is not None
+    assert found[0].state == {"steps": 1}
+
+
 def test_one_from_other_weights_is_not_gone_on_from(tiny: Tiny, tmp_path: Path) -> None:
     job, context = tiny.endpoint(), context_for(tiny, tmp_path)
     begin(job, context, 2)

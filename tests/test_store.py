@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,7 +17,7 @@ import pyarrow.fs
 import pytest
 
 from xltray import files
-from xltray.errors import StoreError
+from xltray.errors import DamagedError, StoreError
 from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob, SurfaceJob
 from xltray.spec import FinetuneSpec, PretrainSpec
 from xltray.store import Store
@@ -492,6 +493,61 @@ class TestFaults:
                 disk.delete("a")
             assert 60.0 * number <= clock[0] < 60.0 * number + files.LONGEST_PAUSE_SECONDS
         assert disk.names("") == []
+
+    @pytest.mark.parametrize("elsewhere", ["pretence"], indirect=True)
+    def test_a_minute_is_borne_with_by_folders(
+        self, elsewhere: Store, folder: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere.publish_directory(folder, "endpoints/x", {})
+        elsewhere.patience = 120.0
+        copy = pyarrow.fs.copy_files
+        tries = []
+
+        def fails(*arguments: Any) -> None:
+            tries.append(arguments)
+            if clock[0] < 60.0 and len(tries) > 1:
+                raise OSError("AWS Error NETWORK")
+            copy(*arguments)
+
+        monkeypatch.setattr(pyarrow.fs, "copy_files", fails)
+        found = elsewhere.local_directory("endpoints/x")
+        assert every_file(found) == ["DONE.json", *every_file(folder)]
+        assert [path.name for path in found.parent.iterdir()] == ["x"]
+        assert 60.0 <= clock[0] < 60.0 + files.LONGEST_PAUSE_SECONDS
+        inner = elsewhere._fs
+        calls = iter([*[OSError("AWS Error NETWORK")] * 3])
+
+        def get_file_info(places: Any) -> Any:
+            if isinstance(places, list) and (error := next(calls, None)):
+                raise error
+            return inner.get_file_info(places)
+
+        elsewhere._fs = FileSystem(inner, get_file_info=get_file_info)
+        elsewhere.check_sizes("endpoints/x")
+        assert next(calls, None) is None
+
+    @pytest.mark.parametrize("elsewhere", ["pretence"], indirect=True)
+    def test_damage_is_told_at_once(self, elsewhere: Store, folder: Path, clock: list[float]) -> None:
+        elsewhere.publish_directory(folder, "endpoints/x", {})
+        elsewhere.patience = 120.0
+        elsewhere.write_bytes("endpoints/x/model.safetensors", b"damaged")
+        with pytest.raises(DamagedError):
+            elsewhere.local_directory("endpoints/x")
+        assert clock[0] == 0.0
+
+    @pytest.mark.parametrize(
+        ("error", "may_pass"),
+        [(OSError(5, "Input/output error"), True), (OSError(28, "No space left"), False)],
+    )
+    def test_the_error_says_whether_it_may_pass(
+        self, disk: Store, clock: list[float], error: Exception, may_pass: bool
+    ) -> None:
+        self.failing(disk, clock, 1e9, error)
+        with pytest.raises(StoreError) as caught:
+            disk.write_bytes("a", b"x")
+        assert caught.value.may_pass is may_pass
+        # As it comes out of a worker.
+        assert pickle.loads(pickle.dumps(caught.value)).may_pass is may_pass
 
     def test_more_is_not(self, disk: Store, clock: list[float]) -> None:
         disk.patience = 120.0

@@ -78,6 +78,8 @@ class StoreError(XltrayError):
     """The store cannot be opened, read or written."""
 
     exit_code = 2
+    may_pass = False
+    """Whether it is worth another try later: a network that stalls is, a full disk is not."""
 
 
 class DamagedError(StoreError):

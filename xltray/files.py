@@ -213,7 +213,7 @@ class Files:
                 with self._explained(verb, path):
                     return action()
             except StoreError as error:
-                if time.monotonic() + pause > deadline or not _may_pass(error.__cause__):
+                if time.monotonic() + pause > deadline or not error.may_pass:
                     raise
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -226,10 +226,12 @@ class Files:
         except (OSError, pa.ArrowException) as error:
             reason = redacted(next(iter(str(error).splitlines()), type(error).__name__))
             what = f"{path} in the store {self._shown}" if path else f"the store {self._shown}"
-            raise StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}") from error
+            failure = StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}")
+            failure.may_pass = _may_pass(error)
+            raise failure from error
 
 
-def _may_pass(error: BaseException | None) -> bool:
+def _may_pass(error: Exception) -> bool:
     if not isinstance(error, OSError) or isinstance(error, _LASTING):
         return False
     return error.errno not in _NO_ROOM and not any(word in str(error) for word in _REFUSALS)

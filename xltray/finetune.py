@@ -194,7 +194,14 @@ class _Run:
         training.restore(state["training"], tensors)
 
     def publish(self) -> None:
-        """Write the kept model, the job, the history and, last, DONE.json; then no checkpoint is needed."""
+        """Write the kept model, the job, the history and, last, DONE.json; then no checkpoint is needed.
+
+        What is there already stays: others may be reading it. It was made beside this run, by another sweep
+        on the same store or on a machine that was taken for lost.
+        """
+        if self.context.store.is_done(self.job):
+            self.checkpoints.clear()
+            return
         self.flat.assign(self.best_P)
         if not bool(torch.isfinite(self.best_P).all()):
             raise EndpointError(

@@ -72,6 +72,9 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
             losses.append(loss)
             if step % PROGRESS_STEPS == 0:
                 yield Progress(step, job.encoder.steps, "steps")
+    if context.store.is_done(job):
+        # Made beside this run, and others may be reading it.
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         transformers_logging.disable_progress_bar()

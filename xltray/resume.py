@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xltray.context import JobContext
-from xltray.errors import StoreError
+from xltray.errors import DamagedError, StoreError
 from xltray.nn.device import device_name
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.store import DONE, Store
@@ -102,9 +102,9 @@ class Checkpoints:
     def write(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and remove older ones. If the store refuses, training goes on without."""
         begin = time.monotonic()
-        older = self.store.names(self.folder)
         name = f"{checkpoint.state['steps']:08d}-{uuid.uuid4().hex[:8]}"
         try:
+            older = self.store.names(self.folder)
             with tempfile.TemporaryDirectory() as place:
                 local = Path(place)
                 save_file(dict(checkpoint.tensors), local / _WEIGHTS)
@@ -122,18 +122,32 @@ class Checkpoints:
         self._took = self._written - begin
 
     def latest(self) -> tuple[Checkpoint, Origin] | None:
-        """Return the last whole checkpoint and where it was made; None if there is none."""
+        """Return the last whole checkpoint and where it was made; None if there is none.
+
+        Raises:
+            StoreError: if the store cannot be read. A checkpoint passed over for that would be lost, for the
+                training would begin again and write others in its place.
+        """
         for name in reversed(self.store.names(self.folder)):
             try:
                 return _read(self.store, f"{self.folder}/{name}")
             # Whatever is wrong with it: of a version that wrote other fields, cut short, bits flipped.
             except (StoreError, OSError, KeyError, TypeError, ValueError) as error:
+                if isinstance(error, StoreError) and not _is_broken(error):
+                    raise
                 _log.warning("the checkpoint %s/%s is passed over: %s", self.folder, name, error)
         return None
 
     def clear(self) -> None:
         """Remove all checkpoints: the endpoint is done."""
         self.store.delete(self.folder)
+
+
+def _is_broken(error: StoreError) -> bool:
+    """Whether it is the checkpoint that is wrong (damaged, half there, not JSON), and not the store."""
+    return isinstance(error, DamagedError) or isinstance(
+        error.__cause__, FileNotFoundError | NotADirectoryError | ValueError
+    )
 
 
 def _read(store: Store, path: str) -> tuple[Checkpoint, Origin]:

@@ -169,7 +169,7 @@ class Store(Files):
             StoreError: if the folder is absent.
         """
         folder = self.local_directory(path)
-        files = self._files(path)
+        files = self._files(path, self.read_bytes(f"{path}/{DONE}"))
         try:
             self._compare(path, files, folder)
         except DamagedError:
@@ -184,11 +184,12 @@ class Store(Files):
         """Compare the sizes of a published folder's files with DONE.json; reads no file but that.
 
         Raises:
-            DamagedError: if a file is longer or shorter than what was written, or gone.
+            DamagedError: if a file is longer or shorter than what was written, or gone, or DONE.json is
+                not what xltray writes.
         """
-        files = self._files(path)
-        with self._explained("look up", path):
-            found = self._fs.get_file_info([self._at(f"{path}/{name}") for name in files])
+        files = self._files(path, self.read_bytes(f"{path}/{DONE}"))
+        places = [self._at(f"{path}/{name}") for name in files]
+        found = self._patiently("look up", path, lambda: self._fs.get_file_info(places))
         for (name, expected), info in zip(files.items(), found, strict=True):
             if info.size != expected["size"]:
                 raise self._damaged(path, name, _size(info.size), _size(expected["size"]))
@@ -222,12 +223,15 @@ class Store(Files):
             return (f"{self.endpoint_path(job.id)}/{DONE}",)
         return (self.surface_path(job), self.geometry_path(job))
 
-    def _files(self, path: str) -> dict[str, Any]:
-        """Return what DONE.json says of a published folder's files."""
+    def _files(self, path: str, marker: bytes) -> dict[str, Any]:
+        """Return what the content of DONE.json says of a published folder's files."""
         try:
-            files: dict[str, Any] = self.read_json(f"{path}/{DONE}")["files"]
-        except (KeyError, TypeError) as error:
-            raise self._damaged(path, DONE, "no list of files", "one") from error
+            done = json.loads(marker)
+        except ValueError as error:
+            raise self._damaged(path, DONE, f"no JSON ({error})", "an object") from error
+        files = done.get("files") if isinstance(done, dict) else None
+        if not isinstance(files, dict) or not all(map(_is_entry, files.values())):
+            raise self._damaged(path, DONE, "no list of files", "one with the size and SHA-256 of each")
         return files
 
     def _compare(self, path: str, files: Mapping[str, Any], folder: Path) -> None:
@@ -247,19 +251,32 @@ class Store(Files):
 
     def _download(self, path: str, marker: bytes, folder: Path) -> None:
         """Fetch the files that DONE.json names; ``folder`` appears when all are there and intact."""
+        files = self._files(path, marker)
         temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
+
+        def fetch() -> None:
+            for name, expected in files.items():
+                target = temporary / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                place = self._at(f"{path}/{name}")
+                pyarrow.fs.copy_files(place, str(target), self._fs, pyarrow.fs.LocalFileSystem())
+                self._compare(path, {name: expected}, temporary)
+            (temporary / DONE).write_bytes(marker)
+            _rename_folder(temporary, folder)
+
         try:
-            with self._explained("download", path):
-                for name, expected in json.loads(marker)["files"].items():
-                    target = temporary / name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    place = self._at(f"{path}/{name}")
-                    pyarrow.fs.copy_files(place, str(target), self._fs, pyarrow.fs.LocalFileSystem())
-                    self._compare(path, {name: expected}, temporary)
-                (temporary / DONE).write_bytes(marker)
-                _rename_folder(temporary, folder)
+            self._patiently("download", path, fetch)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether it is what DONE.json says of a file."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("size"), int)
+        and isinstance(value.get("sha256"), str)
+    )
 
 
 def _size(size: int | None) -> str:

@@ -95,12 +95,12 @@ class JobTrial(Trainable):
                     self._scores = dict(self._progress.scores or self._scores)
         except DamagedError as damage:
             # Whoever runs the sweep next finds it missing, and makes it.
-            Store(self._config["storage"]).set_aside(damage)
+            (self._store or Store(self._config["storage"])).set_aside(damage)
             done, error = True, f"{type(damage).__name__}: {damage.problem}. {SET_ASIDE}"
         except XltrayError as failure:
-            # What is refused on purpose is refused again: no use in retrying. The store, though,
-            # may be out of reach for a moment.
-            if isinstance(failure, StoreError):
+            # What is refused on purpose is refused again: no use in retrying. A store, though, may be
+            # out of reach for a while; a full one stays full.
+            if isinstance(failure, StoreError) and failure.may_pass:
                 raise
             done, error = True, f"{type(failure).__name__}: {failure}"
         return {
