@@ -19,6 +19,8 @@ from analysis.gaps import listing
 FLAT = 0.03
 RISE = 0.05
 STRAIGHT = 0.9
+CLEAR = 1.5
+"""So many times the other a variance is to be before it is called clearly larger for a pair."""
 
 RULE = (
     "A language pair shows the effect when, from the source-only to the bilingual model, the source "
@@ -37,7 +39,8 @@ def findings(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
         for encoder in sorted(set(of_task["encoder"])):
             rows = of_task[of_task["encoder"] == encoder]
             sentences += [
-                f"{names.task(task)}, {encoder}: {part}" for part in (_shape(rows), _variance(rows))
+                f"{names.task(task)}, {encoder}: {part}"
+                for part in (_shape(rows), _variance(rows), _way(rows))
             ]
     return [*sentences, *_sizes(table, controls), *_controls(table, controls)]
 
@@ -67,6 +70,7 @@ def _shape(rows: pd.DataFrame) -> str:
         f"single seed {_points(measured['source_drop_max'].max())}) and the target score rises by "
         f"{_points(rises.mean())} (pairs: {_points(rises.min())} to {_points(rises.max())})."
     )
+    text += _source_rise(measured)
     falling = measured[drops > FLAT]
     if not falling.empty:
         text += f" It does not show where the source score falls too: {_pairs(falling)}."
@@ -83,18 +87,47 @@ def _shape(rows: pd.DataFrame) -> str:
     return text
 
 
+def _source_rise(rows: pd.DataFrame) -> str:
+    """Name the pairs whose source score rises: their source-only models could have learned more."""
+    gains = rows["bilingual_on_source_mean"] - rows["source_only_on_source_mean"]
+    rising = rows[gains > FLAT]
+    if rising.empty:
+        return ""
+    return (
+        f" The source score rises as well, by up to {_points(gains.max())} points ({_pairs(rising)}): there "
+        "the source-only models had not learned all that more training teaches."
+    )
+
+
+def _way(rows: pd.DataFrame) -> str:
+    """Say how long the two ways from the bilingual model are, and the angle between them."""
+    known = rows[["norm_ratio_mean", "angle_mean"]].dropna()
+    if known.empty:
+        return "norms and angle are missing."
+    ratios, angles = known["norm_ratio_mean"], known["angle_mean"]
+    return (
+        f"the ways from the bilingual model to the other two have a norm ratio of {_range(ratios, '.2f')} "
+        f"and an angle of {_range(angles, '.0f')}°."
+    )
+
+
+def _range(values: pd.Series[float], digits: str) -> str:
+    low, high = format(values.min(), digits), format(values.max(), digits)
+    return low if low == high else f"{low} to {high}"
+
+
 def _variance(rows: pd.DataFrame) -> str:
     several = rows[rows["zero_shot_variance_target"].notna() & rows["zero_shot_variance_source"].notna()]
     if several.empty:
         return "one seed only, so nothing about variance over seeds."
     on_source, on_target = several["zero_shot_variance_source"], several["zero_shot_variance_target"]
-    larger = int((on_target > on_source).sum())
+    larger = int((on_target > CLEAR * on_source).sum())
     verdict = "larger" if on_target.mean() > on_source.mean() else "not larger"
     text = (
         f"the source-only model's variance over seeds is {verdict} on the target than on the source "
         f"language: standard deviation {_points(on_target.mean() ** 0.5)} against "
-        f"{_points(on_source.mean() ** 0.5)} points, larger in {larger} of "
-        f"{names.count(len(several), 'pair')}."
+        f"{_points(on_source.mean() ** 0.5)} points, clearly larger (variance at least {CLEAR:g} "
+        f"times as large) in {larger} of {names.count(len(several), 'pair')}."
     )
     seeds = int(several["seeds"].max())
     return f"{text} With {seeds} seeds this is a rough estimate." if seeds < 5 else text

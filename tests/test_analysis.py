@@ -224,6 +224,30 @@ def test_a_target_that_does_not_rise_is_said(tmp_path: Path) -> None:
     assert "hardly rises: English → German" in sentences
 
 
+def test_a_source_that_rises_is_said(tmp_path: Path) -> None:
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), Truth(source=0.85, bilingual=0.9))
+    text = " ".join(findings.findings(summarise(load(tmp_path)), ()))
+    assert "The source score rises as well, by up to 5.0 points (English → German)" in text
+    assert "norm ratio of 1.00 and an angle of 55°" in text
+    level = tmp_path / "level"
+    write_cell(level, Cell("mbert", "pos", "en", "de", 1), Truth(source=0.88, bilingual=0.9))
+    assert "rises as well" not in " ".join(findings.findings(summarise(load(level)), ()))
+
+
+@pytest.mark.parametrize(("noise", "pairs"), [(0.0115, 0), (0.013, 1)])
+def test_a_variance_is_clearly_larger_from_half_as_much_again(
+    tmp_path: Path, noise: float, pairs: int
+) -> None:
+    for seed in range(3):
+        write_cell(
+            tmp_path,
+            Cell("mbert", "pos", "en", "de", seed),
+            Truth(noise_source=0.01, noise_target=noise),
+        )
+    text = " ".join(findings.findings(summarise(load(tmp_path)), ()))
+    assert f"clearly larger (variance at least 1.5 times as large) in {pairs} of 1 pair." in text
+
+
 def test_other_scopes_stay_out_of_the_summary(tmp_path: Path) -> None:
     def worse_encoder(rows: pd.DataFrame) -> pd.DataFrame:
         return rows.assign(value=rows["value"].where(rows["scope"] == "all", 0.1))
