@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
 from analysis import names, style
+from analysis.counts import per_line
 from analysis.read import Results, split_by
 from analysis.statistics import bootstrap_band, mean_over_cells
 from analysis.style import Drawing, Sheet, Skipped, encoder_colours
@@ -30,10 +31,11 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     rows = with_places(results.geometry)
     if not rows["part"].str.startswith(LAYER).any():
         return
+    cells = per_line([rows], ["encoder"], ["cell"])
     text = (
         "By part of the model. Left: root mean square of what changed from the bilingual to the source-only "
-        "(solid) and to the target-only model (dashed), a parameter. Right: angle between the two. Means "
-        f"over {names.count(rows['cell'].nunique(), 'cell')}; bands: 95% interval (bootstrap over cells)."
+        "(solid) and to the target-only model (dashed), a parameter. Right: angle between the two. Each "
+        f"line: {'mean over ' if cells.most > 1 else ''}{cells.of('cell')}.{cells.band('cells')}"
     )
     sheet = PAGE.axes(
         1, 2, title="Where in the model the monolingual models differ from the bilingual one", text=text

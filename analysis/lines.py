@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from analysis import names, panels
+from analysis.counts import per_line
 from analysis.panels import LINES, Look, Panel, by_cell
 from analysis.ranges import Curve
 from analysis.read import Results, split_by
@@ -19,8 +20,6 @@ from analysis.statistics import bootstrap_band, mean_over_cells
 from analysis.style import Drawing, Skipped, encoder_colours
 
 WHOLE = "all"
-PAPER = {"ner": 6, "parsing": 7, "pos": 8, "xnli": 9}
-"""The paper's figures by task."""
 NORMALISED = "score (bilingual = 1)"
 HOW = (
     "Weights are mixed in a straight line between two fine-tuned models; the score on held-out data of each "
@@ -42,21 +41,21 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         return
     tasks = names.in_order(scaled["task"].unique())
     every = names.task(tasks[0]) if len(tasks) == 1 else f"mean over {len(tasks)} tasks"
-    yield panels.draw(
-        by_source(scaled),
-        normalised_look(scaled, f"Scores on the way to the bilingual model, {every}", results),
-    ).named("lines")
+    grid = by_source(scaled)
+    title = f"Scores on the way to the bilingual model, {every}"
+    yield panels.draw(grid, normalised_look(grid, title, results)).named("lines")
     for task in tasks:
-        of_task = scaled[scaled["task"] == task]
+        grid = by_source(scaled[scaled["task"] == task])
         title = f"Scores on the way to the bilingual model: {names.task(task)}"
-        yield panels.draw(by_source(of_task), normalised_look(of_task, title, results)).named(f"lines-{task}")
+        yield panels.draw(grid, normalised_look(grid, title, results)).named(f"lines-{task}")
     for (source,), chosen in split_by(scaled, "source"):
         if chosen["target"].nunique() > 1:
             title = (
                 f"Scores on the way to the bilingual model from {names.language(source)}, by target language"
             )
-            look = normalised_look(chosen, title, results, height=1.0)
-            yield panels.draw(by_target(chosen), look).named(f"lines-by-pair-{source}")
+            grid = by_target(chosen)
+            look = normalised_look(grid, title, results, height=1.0)
+            yield panels.draw(grid, look).named(f"lines-by-pair-{source}")
 
 
 def on_lines(surfaces: pd.DataFrame) -> pd.DataFrame:
@@ -93,11 +92,13 @@ def normalised_curve(rows: pd.DataFrame) -> Curve:
     return Curve(alphas, mean_over_cells(values), bootstrap_band(values))
 
 
-def normalised_look(rows: pd.DataFrame, title: str, results: Results, *, height: float = 1.5) -> Look:
+def normalised_look(
+    grid: Sequence[Sequence[Panel]], title: str, results: Results, *, height: float = 1.5
+) -> Look:
     """Return what figures of normalised scores have in common."""
     return Look(
         title=title,
-        text=f"{HOW} {averaged(rows)}",
+        text=f"{HOW} {averaged(grid)}",
         curve=normalised_curve,
         languages={"source": "scored on the source language", "target": "scored on the target language"},
         colours=encoder_colours(results.known, results.controls),
@@ -107,15 +108,8 @@ def normalised_look(rows: pd.DataFrame, title: str, results: Results, *, height:
     )
 
 
-def averaged(rows: pd.DataFrame, over: Sequence[str] = ("pair", "task", "seed")) -> str:
-    """Say what the lines are the mean of, and what the band is."""
-    counts = {
-        "pair": len(rows[["source", "target"]].drop_duplicates()),
-        "task": rows["task"].nunique(),
-        "seed": rows["seed"].nunique(),
-    }
-    nouns = {"pair": "language pair", "task": "task", "seed": "seed"}
-    listed = ", ".join(names.count(counts[one], nouns[one]) for one in over)
-    cells = rows["cell"].nunique()
-    band = " Band: 95% interval of the mean (bootstrap over cells)." if cells > 1 else ""
-    return f"Means over the {names.count(cells, 'cell')} there are of {listed}.{band}"
+def averaged(grid: Sequence[Sequence[Panel]]) -> str:
+    """Say what each line is the mean of, and what the band is."""
+    cells = per_line((panel.rows for row in grid for panel in row), ["encoder", "eval_role"], ["cell"])
+    mean = "mean over " if cells.most > 1 else ""
+    return f"Each line: {mean}{cells.of('cell')} (a task, language pair and seed each).{cells.band('cells')}"

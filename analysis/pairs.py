@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis import names, panels
+from analysis.counts import per_line
 from analysis.lines import WHOLE, on_lines
 from analysis.panels import LINES, Look, Panel, by_cell
 from analysis.ranges import Curve
@@ -59,8 +60,8 @@ def _grid(rows: pd.DataFrame) -> list[list[Panel]]:
 
 
 def _look(rows: pd.DataFrame, source: str, target: str, scope: str, results: Results) -> Look:
-    seeds = rows["seed"].nunique()
-    spread = f"Mean over {seeds} seeds; band: lowest to highest seed." if seeds > 1 else "One seed."
+    seeds = per_line((line.of(rows) for line in LINES), ["task", "encoder", "eval_role"], ["seed"])
+    spread = f"Mean over {seeds.of('seed')}; band: lowest to highest seed." if seeds.most > 1 else "One seed."
     text = (
         "Weights are mixed in a straight line between two fine-tuned models and scored on held-out data of "
         f"both languages. {spread}{scope_words(scope)}"

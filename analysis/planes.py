@@ -20,6 +20,7 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.lines import Line2D
 
 from analysis import names, style
+from analysis.counts import per_line
 from analysis.grids import Plane, levels_of, plane_of
 from analysis.read import Results, split_by
 from analysis.statistics import Array
@@ -59,7 +60,8 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         title = f"{names.task(task)}: the plane through the three models, {names.pair(source, target)}"
         languages = dict(zip(SIDES, (names.language(source), names.language(target)), strict=True))
         grid = _by_side(planes, encoders, languages, results)
-        text = _text(f"mean over {names.count(chosen['seed'].nunique(), 'seed')}")
+        seeds = per_line([chosen], ["encoder", "eval_role"], ["seed"])
+        text = _text(f"each panel: mean over {seeds.of('seed')}")
         yield _sheet(grid, title, text).named(f"plane-{task}-{source}-{target}")
 
 
@@ -69,7 +71,11 @@ def _overview(rows: pd.DataFrame, results: Results) -> Iterator[Drawing]:
     encoders = _ordered({encoder for planes in by_task.values() for encoder, _ in planes}, results)
     grid = [
         [
-            Place(f"{encoder}, {side}", names.task(task), planes.get((encoder, side)))
+            Place(
+                f"{names.encoder(encoder, results.controls)}, {side}",
+                names.task(task),
+                planes.get((encoder, side)),
+            )
             for encoder in encoders
             for side in SIDES
         ]
@@ -77,10 +83,10 @@ def _overview(rows: pd.DataFrame, results: Results) -> Iterator[Drawing]:
         if planes
     ]
     if grid:
-        pairs = len(rows[["source", "target"]].drop_duplicates())
+        cells = per_line([rows], ["task", "encoder", "eval_role"], ["cell"])
         text = _text(
-            f"mean over the cells there are of {names.count(pairs, 'language pair')} and "
-            f"{names.count(rows['seed'].nunique(), 'seed')}; above each panel, the language scored"
+            f"each panel: mean over {cells.of('cell')} (a language pair and seed each); above it, the "
+            "language scored"
         )
         yield _sheet(grid, "The plane through the three models, mean over language pairs", text).named(
             "planes"

@@ -31,8 +31,8 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         chosen = rows if task is None else rows[rows["task"] == task]
         of = f", {names.task(task)}" if task else ""
         title = f"Moving the encoder or the task layer alone on the way to the bilingual model{of}"
-        look = normalised_look(chosen, title, results, height=1.05)
-        sheet = panels.draw(_grid(chosen, scopes), look)
+        grid = _grid(chosen, scopes)
+        sheet = panels.draw(grid, normalised_look(grid, title, results, height=1.05))
         yield sheet.named("scopes" if task is None else f"scopes-{task}")
 
 

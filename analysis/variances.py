@@ -8,14 +8,15 @@ and pairs; the band is the bootstrap interval of that mean over tasks and pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis import names, panels
+from analysis import panels
+from analysis.counts import per_line
 from analysis.lines import WHOLE, by_source, on_lines
-from analysis.panels import Look
+from analysis.panels import Look, Panel
 from analysis.panels import by_group as by_group_of
 from analysis.ranges import Curve
 from analysis.read import Results
@@ -36,9 +37,10 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     if not (table[COLUMN] > 0).any():
         yield Skipped("Variance over seeds: all seeds have the same scores on the two lines.")
         return
+    grid = by_source(table, "normalised variance")
     look = Look(
         title="Variance over seeds on the way to the bilingual model",
-        text=_text(table),
+        text=_text(table, grid),
         curve=variance_curve,
         languages={"source": "scored on the source language", "target": "scored on the target language"},
         colours=encoder_colours(results.known, results.controls),
@@ -48,7 +50,7 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         shade=0.08,
         height=1.5,
     )
-    yield panels.draw(by_source(table, "normalised variance"), look).named("variance")
+    yield panels.draw(grid, look).named("variance")
 
 
 def variances(rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,13 +82,13 @@ def variance_curve(rows: pd.DataFrame) -> Curve:
     return Curve(alphas, np.where(middle > 0, middle, np.nan), band)
 
 
-def _text(table: pd.DataFrame) -> str:
-    groups = table[["task", "source", "target"]].drop_duplicates()
+def _text(table: pd.DataFrame, grid: Sequence[Sequence[Panel]]) -> str:
+    frames = (panel.rows for row in grid for panel in row)
+    groups = per_line(frames, ["encoder", "eval_role"], ["task", "source", "target"])
     seeds = sorted(set(table["seeds"]))
     of = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
-    band = " Band: 95% interval of the mean (bootstrap over tasks and pairs)." if len(groups) > 1 else ""
     return (
         f"Variance of the score over {of}, divided by the square of the bilingual model's mean score on the "
-        f"same language; means over {names.count(len(groups), 'combination')} of task and pair, on a "
-        f"logarithmic scale.{band}"
+        f"same language, on a logarithmic scale. Each line: {'mean over ' if groups.most > 1 else ''}"
+        f"{groups.of('combination')} of task and pair.{groups.band('tasks and pairs')}"
     )

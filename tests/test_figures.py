@@ -371,3 +371,43 @@ def written_in(figure: Figure) -> list[Text]:
     }
     found = figure.findobj(Text)
     return [text for text in found if id(text) not in ticks and text.get_text() and text.get_visible()]
+
+
+# What a figure says that its lines are the mean of
+
+
+def texts(outcomes: Iterator[Drawing | Skipped]) -> dict[str, str]:
+    return {outcome.name: outcome.text for outcome in outcomes if isinstance(outcome, Drawing)}
+
+
+def test_means_are_counted_a_line_and_not_a_figure(tmp_path: Path) -> None:
+    noisy = Truth(noise_source=0.01, noise_target=0.03)
+    for encoder, targets, seeds in (("mbert", ("de", "zh"), 3), ("toy-random", ("de",), 2)):
+        for target in targets:
+            for seed in range(seeds):
+                write_cell(tmp_path, Cell(encoder, "pos", "en", target, seed), noisy, plane=(0, 1))
+    loaded = load(tmp_path)
+    said = texts(lines.draw(loaded))
+    assert "Each line: mean over 2 to 6 cells (" in said["lines"]
+    assert "Each line: mean over 2 to 3 cells (" in said["lines-by-pair-en"]
+    assert "Each line: mean over 2 to 6 cells. Band" in texts(layers.draw(loaded))["layers"]
+    variance = texts(variances.draw(loaded))["variance"]
+    assert "over 2 to 3 seeds" in variance
+    assert "Each line: mean over 1 to 2 combinations of task and pair. Band" in variance
+    of_planes = texts(planes.draw(loaded))
+    assert "each panel: mean over 2 to 6 cells (" in of_planes["planes"]
+    assert "each panel: mean over 2 to 3 seeds." in of_planes["plane-pos-en-de"]
+    assert "Mean over 2 to 3 seeds; band" in texts(pairs.draw(loaded))["pair-en-de"]
+    titles = [axes.get_title(loc="left") for axes in drawn(planes.draw(loaded))["planes"].axes]
+    assert titles[2:4] == ["toy-random (control), source", "toy-random (control), target"]
+
+
+def test_lines_of_one_cell_each_have_no_band_to_explain(tmp_path: Path) -> None:
+    for encoder in ("mbert", "xlmr"):
+        for target in ("de", "zh"):
+            write_cell(tmp_path, Cell(encoder, "pos", "en", target, 0))
+    loaded = load(tmp_path)
+    said = texts(lines.draw(loaded))
+    assert "Band" in said["lines"], "a line of two pairs"
+    assert "Each line: 1 cell (" in said["lines-by-pair-en"]
+    assert "Band" not in said["lines-by-pair-en"]
