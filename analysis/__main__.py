@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import captions, examples, page, provenance, report, seeds, shape, table_files
-from analysis.figures import write_all
+from analysis.figures import tidy, write_all
+from analysis.gaps import listing
 from analysis.learned import OPTION
 from analysis.measures import prepare
 from analysis.provenance import Origin
@@ -82,9 +83,11 @@ def _write(results: Results, origin: Origin, out: Path) -> str:
     captions.write(written.pictures, out)
     files = table_files.write(summary, counts, shapes, out)
     text = report.write(summary, judgements, notes, results.controls, out, beyond)
+    gone = tidy(out, [path.name for path in (*written.files, *files)])
+    removed = f"\nRemoved what an earlier run left: {listing(gone)}." if gone else ""
     return (
         f"{text}\n{len(written.files)} figure files, {len(files)} files of tables, report.html, captions.md, "
-        f"summary.md, summary.csv and verdicts.csv in {out}"
+        f"summary.md, summary.csv and verdicts.csv in {out}{removed}"
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from analysis.pictures import Picture, picture
 from analysis.read import Results
 from analysis.style import Drawing, Skipped
 
+LIST = "files.json"
 SHOWN = {"plane": 12, "pair": 6}
 """How many figures of one language pair the report shows, by kind; with more, they are files only."""
 
@@ -60,3 +62,35 @@ def files_only(results: Results) -> frozenset[str]:
         "pair": len(rows[["source", "target"]].drop_duplicates()),
     }
     return frozenset(kind for kind, number in numbers.items() if number > SHOWN[kind])
+
+
+def tidy(folder: Path, written: Collection[str]) -> list[str]:
+    """Delete what an earlier run wrote into a folder and this one did not; note this one's files.
+
+    Only names in the earlier run's list (``files.json``) are deleted, and only plain names of files in
+    this very folder: whatever else lies there stays.
+
+    Args:
+        folder: where everything went.
+        written: names of the files that this run wrote.
+
+    Returns:
+        The names of the files that are gone.
+    """
+    stale = sorted(_listed(folder / LIST) - set(written))
+    gone = [name for name in stale if Path(name).name == name and (folder / name).is_file()]
+    for name in gone:
+        (folder / name).unlink()
+    text = json.dumps(sorted({*written, LIST}), indent=1)
+    (folder / LIST).write_text(f"{text}\n", encoding="utf-8", newline="\n")
+    return gone
+
+
+def _listed(path: Path) -> set[str]:
+    """Return the names in a list; none if it is absent or is no such list, so that nothing is deleted."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    # The list itself is written anew, not deleted.
+    return {name for name in names if isinstance(name, str)} - {LIST} if isinstance(names, list) else set()

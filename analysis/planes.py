@@ -126,7 +126,7 @@ def _ordered(encoders: set[str], results: Results) -> list[str]:
 def _text(mean: str) -> str:
     return (
         "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
-        f"target-only model. Colour: score divided by the bilingual model's, {mean}. "
+        f"target-only model. Colour: score divided by the bilingual model's; {mean}. "
         f"White line: {GOOD:g}. Dashed: the straight lines between the models."
     )
 
@@ -137,11 +137,17 @@ def _sheet(grid: Sequence[Sequence[Place]], title: str, text: str) -> Sheet:
     left, right, gap = 0.66 if several else 0.42, 0.08 + BAR, 0.1
     side = min(1.85, (style.PAGE_WIDTH - left - right - gap * (len(grid[0]) - 1)) / len(grid[0]))
     spare = style.PAGE_WIDTH - left - right - gap * (len(grid[0]) - 1) - side * len(grid[0])
-    page = style.Page(panel=side, gap=(gap, 0.26), left=left, right=right + spare, foot=0.62)
+    # A title wider than its panel would run into the next one.
+    letters = max(8, int(side * 18))
+    lines = max(len(textwrap.wrap(place.title, letters)) for places in grid for place in places)
+    more = (lines - 1) * style.LINE_HEIGHT
+    page = style.Page(
+        panel=side, gap=(gap, 0.26 + more), left=left, right=right + spare, top=0.2 + more, foot=0.62
+    )
     sheet = page.axes(len(grid), len(grid[0]), title=title, text=text)
     for across, places in zip(sheet.axes, grid, strict=True):
         for axes, place in zip(across, places, strict=True):
-            _panel(axes, place, levels)
+            _panel(axes, place._replace(title=textwrap.fill(place.title, letters)), levels)
             axes.tick_params(labelleft=axes is across[0])
         # In two lines, as a small panel is lower than a long name is wide.
         name = textwrap.fill(places[0].row, 20) if side < 1.3 else places[0].row
@@ -162,7 +168,7 @@ def _steps(levels: Array) -> BoundaryNorm:
 
 
 def _panel(axes: Axes, place: Place, levels: Array) -> None:
-    axes.set_title(place.title, loc="left", fontsize=8)
+    axes.set_title(place.title, loc="left", fontsize=8, linespacing=0.95)
     for spine in axes.spines.values():
         spine.set_visible(False)
     plane = place.plane

@@ -391,6 +391,7 @@ def test_the_command_writes_everything_and_says_what_it_found(
         "verdicts.csv",
         "report.html",
         "captions.md",
+        "files.json",
         "shape.csv",
         *(f"{name}.{ending}" for name in ("results", "examples") for ending in ("csv", "tex", "md")),
     }
@@ -414,7 +415,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
             command, check=True, env=environment, cwd=Path(__file__).parents[1], capture_output=True
         )
         written.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
-    assert len(written[0]) == 34
+    assert len(written[0]) == 35
     assert written[0] == written[1]
     assert not any(b"CreationDate" in data for data in written[0].values())
 
@@ -474,3 +475,33 @@ def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().err
     assert str(victim) in said
     assert "Delete it and run the sweep again" in said
+
+
+def test_a_later_run_of_less_removes_what_it_did_not_draw_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in ("pos", "ner"):
+        write_cell(tmp_path, Cell("mbert", task, "en", "de", 0))
+    out = tmp_path / "figures"
+    assert main([str(tmp_path)]) == 0
+    own = {"lines-mine.png", "notes.txt"}
+    for name in own:
+        (out / name).write_text("mine")
+    (tmp_path / "outside.png").write_text("mine")
+    before = {path.name for path in out.iterdir()}
+    # A list that somebody wrote into deletes nothing elsewhere.
+    listed = json.loads((out / "files.json").read_text(encoding="utf-8"))
+    assert set(listed) == before - own - {"report.html", "captions.md"} - {
+        "summary.md",
+        "summary.csv",
+        "verdicts.csv",
+    }
+    (out / "files.json").write_text(json.dumps([*listed, "../outside.png", "never-there.png", 1]))
+    capsys.readouterr()
+    assert main([str(tmp_path), "--tasks", "pos"]) == 0
+    assert {path.name for path in out.iterdir()} == before - {"lines-ner.png", "lines-ner.pdf"}
+    assert "Removed what an earlier run left: lines-ner.pdf, lines-ner.png." in capsys.readouterr().out
+    assert (tmp_path / "outside.png").exists()
+    (out / "files.json").write_text("[")
+    assert main([str(tmp_path)]) == 0
+    assert {path.name for path in out.iterdir()} == before

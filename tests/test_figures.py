@@ -398,7 +398,8 @@ def test_means_are_counted_a_line_and_not_a_figure(tmp_path: Path) -> None:
     assert "each panel: mean over 2 to 6 cells (" in of_planes["planes"]
     assert "each panel: mean over 2 to 3 seeds." in of_planes["plane-pos-en-de"]
     assert "Mean over 2 to 3 seeds; band" in texts(pairs.draw(loaded))["pair-en-de"]
-    titles = [axes.get_title(loc="left") for axes in drawn(planes.draw(loaded))["planes"].axes]
+    maps = drawn(planes.draw(loaded))["planes"].axes
+    titles = [" ".join(axes.get_title(loc="left").split()) for axes in maps]
     assert titles[2:4] == ["toy-random (control), source", "toy-random (control), target"]
 
 
