@@ -13,6 +13,7 @@ from made_results import EXAMPLES, Cell, Truth, write_cell
 
 from analysis import examples, seeds, shape, table_files
 from analysis.__main__ import main
+from analysis.claims import LEAST_SEEDS
 from analysis.measures import prepare
 from analysis.read import load
 from analysis.tables import AnalysisError
@@ -84,7 +85,7 @@ def test_what_is_not_whole_has_no_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deviation", "margin", "number"), [(0.0, 0.01, 2), (1.0, 1.0, 7), (1.0, 0.01, None)]
+    ("deviation", "margin", "number"), [(0.0, 0.01, LEAST_SEEDS), (1.0, 1.0, 7), (1.0, 0.01, None)]
 )
 def test_seeds_follow_students_t(deviation: float, margin: float, number: int | None) -> None:
     # 7 seeds: 2.447 / sqrt(7) = 0.925; 6: 2.571 / sqrt(6) = 1.050.
@@ -101,6 +102,27 @@ def test_needs_come_from_means_of_seeds(tmp_path: Path) -> None:
     assert need.margin == pytest.approx(0.25)
     # Two seeds reach 0.9, three 4.303 x 0.1 / 1.73 = 0.248.
     assert need.seeds == 3
+
+
+def test_a_seed_that_is_missing_somewhere_costs_as_few_cells_as_can_be(tmp_path: Path) -> None:
+    """Seed 2 is there for one pair only; it goes, rather than the five pairs that lack it."""
+    for target in ("de", "zh", "fr", "es", "ru", "hi"):
+        for seed in range(3 if target == "de" else 2):
+            write_cell(tmp_path, Cell("mbert", "pos", "en", target, seed), Truth(noise_target=0.1))
+    found = seeds.needs(prepare(load(tmp_path)), ["mbert"])
+    (need,) = [one for one in found if one.part.key == "2a"]
+    assert (need.used, need.there, need.had) == (6, 6, 2)
+    assert need.effect == pytest.approx(0.45)
+    table = seeds.table(found)
+    assert "if there were at least 6 pairs; variance over seeds only" in table.title
+    assert table.rows[0][table.header.index("tasks x pairs used")] == "6 of 6"
+
+
+def test_a_pair_that_lacks_seeds_is_left_out_rather_than_the_seeds() -> None:
+    every = pd.DataFrame({0: [1.0, 2.0, 3.0], 1: [1.0, 2.0, 3.0], 2: [1.0, 2.0, np.nan]})
+    assert seeds.fullest(every).equals(every.iloc[:2]), "2 x 3 cells, and more seeds than 3 x 2"
+    assert seeds.fullest(every[[0]]).empty
+    assert seeds.fullest(pd.DataFrame({0: [1.0, np.nan], 1: [np.nan, 1.0]})).empty
 
 
 # Examples and other tables
