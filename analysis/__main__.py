@@ -82,7 +82,7 @@ def _write(results: Results, origin: Origin, out: Path) -> str:
     )
     captions.write(written.pictures, out)
     files = table_files.write(summary, counts, shapes, out)
-    text = report.write(summary, judgements, notes, results.controls, out, beyond)
+    text = report.write(summary, judgements, notes, results, out, beyond)
     gone = tidy(out, [path.name for path in (*written.files, *files)])
     removed = f"\nRemoved what an earlier run left: {listing(gone)}." if gone else ""
     return (

@@ -42,6 +42,15 @@ class Choice:
                 frames = tuple(self._of_column(frames, column, wanted))
         return frames
 
+    def unchosen(self, *frames: pd.DataFrame) -> frozenset[str]:
+        """Return the encoders with rows of a chosen task that the choice of encoders leaves out."""
+        if not self.encoders:
+            return frozenset()
+        of_tasks = [frame[frame["task"].isin(list(self.tasks))] if self.tasks else frame for frame in frames]
+        return (
+            frozenset(str(name) for frame in of_tasks for name in frame["encoder"].unique()) - self.encoders
+        )
+
     def planned(self, cells: frozenset[str] | None) -> frozenset[str] | None:
         """Return the planned cells that are chosen, by what their ids begin and end with."""
         if cells is None or not (self.encoders or self.tasks):

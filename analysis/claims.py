@@ -25,7 +25,7 @@ LEAST_SEEDS = 3
 
 NO_LINE = "no cell holds the whole line from the source-only to the bilingual model"
 NO_RISE = f"no pair whose target score rises by more than {100 * RISE:g} points along a whole line"
-NO_SIZES = "no two encoders of different sizes (controls aside) with planes of the same cells"
+NO_SIZES = "no two of the encoders here are of different sizes (controls aside) with planes of the same cells"
 NO_SEEDS = "no pair with two seeds"
 NO_GEOMETRY = "no norms and angles"
 NO_SCOPE = "these results hold no line that moves the {} alone (sweeps/scopes.yaml shows how)"

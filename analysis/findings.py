@@ -29,8 +29,14 @@ RULE = (
 )
 
 
-def findings(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
-    """Return the sentences for a table of ``summary.summarise``; ``controls`` are encoders never trained."""
+def findings(table: pd.DataFrame, controls: Collection[str], unchosen: Collection[str] = ()) -> list[str]:
+    """Return the sentences for a table of ``summary.summarise``.
+
+    Args:
+        table: the table.
+        controls: encoders never trained.
+        unchosen: those of them that ``--encoders`` left out.
+    """
     if table.empty:
         return ["No evaluated models yet, so nothing can be said about scores."]
     sentences = [RULE]
@@ -42,7 +48,7 @@ def findings(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
                 f"{names.task(task)}, {encoder}: {part}"
                 for part in (_shape(rows), _variance(rows), _way(rows))
             ]
-    return [*sentences, *_sizes(table, controls), *_controls(table, controls)]
+    return [*sentences, *_sizes(table, controls), *_controls(table, controls, unchosen)]
 
 
 def shows_effect(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -160,12 +166,13 @@ def _sizes(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
     return sentences
 
 
-def _controls(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
+def _controls(table: pd.DataFrame, controls: Collection[str], unchosen: Collection[str]) -> list[str]:
     encoders = sorted(set(table["encoder"]))
     untrained = [encoder for encoder in encoders if encoder in controls]
     if not untrained:
+        lack = names.left_out(unchosen) or "There is no randomly initialised control in these results."
         return [
-            "There is no randomly initialised control in these results. An untrained encoder can show the "
+            f"{lack} An untrained encoder can show the "
             "same shape, so the shape alone is no evidence of what pretraining taught."
         ]
     sentences = []

@@ -68,6 +68,14 @@ def encoder(code: str, controls: Collection[str]) -> str:
     return f"{code} (control)" if code in controls else code
 
 
+def left_out(controls: Collection[str]) -> str:
+    """Return the sentence on controls that were not chosen; nothing if there are none."""
+    if not controls:
+        return ""
+    what = "The randomly initialised control" + (" was" if len(controls) == 1 else "s were")
+    return f"{what} left out by --encoders: {', '.join(sorted(controls))}."
+
+
 def called_random(encoder: str) -> bool:
     """Whether an encoder's name says "random", which is all there is to go by without a plan."""
     return "random" in encoder.lower()

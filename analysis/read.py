@@ -49,6 +49,8 @@ class Results:
     """All encoders of the store, chosen or not, so that each keeps its colour in every figure."""
     others: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Rows like those of ``surfaces``, scored on languages that are neither source nor target."""
+    unchosen: frozenset[str] = frozenset()
+    """Controls that the store has cells of, which ``--encoders`` left out."""
 
     @property
     def encoders(self) -> list[str]:
@@ -93,6 +95,7 @@ def load(
     geometry = _keep(read_table(folder / "geometry", GEOMETRY, optional=learned.COLUMN), selection)
     known = tuple(sorted({*surfaces["encoder"].unique(), *geometry["encoder"].unique()}))
     wanted = choice.Choice(encoders=frozenset(encoders), tasks=frozenset(tasks))
+    unchosen = wanted.unchosen(surfaces, geometry)
     surfaces, geometry = wanted.of(surfaces, geometry)
     marked = learned.marked(surfaces, geometry)
     left_out = pd.DataFrame(columns=[*CELL, "cell"])
@@ -115,7 +118,7 @@ def load(
     controls, guess = _controls(selection, known)
     gaps = find_gaps(surfaces, geometry, wanted.planned(selection.cells), left_out)
     notes = tuple(note for note in (selection.note, wanted.note, guess, *said, *gaps) if note)
-    return Results(surfaces, geometry, controls, notes, known, others)
+    return Results(surfaces, geometry, controls, notes, known, others, unchosen & controls)
 
 
 def split_by(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:

@@ -5,7 +5,7 @@ The CSV holds fractions in [0, 1], the Markdown percent. A dash stands for what 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis import names, verdict_words
 from analysis.findings import findings
+from analysis.read import Results
 from analysis.texts import Table, markdown_rows
 from analysis.verdicts import Judgement
 
@@ -23,14 +24,14 @@ def write(
     table: pd.DataFrame,
     judgements: Sequence[Judgement],
     notes: Sequence[str],
-    controls: Collection[str],
+    results: Results,
     folder: Path,
     beyond: Sequence[Table] = (),
 ) -> str:
     """Write the files and return the Markdown; ``beyond`` are tables that follow those of the scores."""
     table.to_csv(folder / "summary.csv", index=False, float_format="%.6f")
     verdict_words.frame(judgements).to_csv(folder / "verdicts.csv", index=False, float_format="%.6f")
-    text = markdown(table, judgements, notes, controls, beyond)
+    text = markdown(table, judgements, notes, results, beyond)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     return text
 
@@ -39,16 +40,17 @@ def markdown(
     table: pd.DataFrame,
     judgements: Sequence[Judgement],
     notes: Sequence[str],
-    controls: Collection[str],
+    results: Results,
     beyond: Sequence[Table] = (),
 ) -> str:
     """Return sentences first, then the verdicts, then the numbers, then what is missing."""
-    parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table, controls))]
+    controls, unchosen = results.controls, results.unchosen
+    parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table, controls, unchosen))]
     if judgements:
         parts += ["", "## The paper's claims (rules: docs/verdicts.md)", ""]
         parts += [*_bullets(verdict_words.headlines(judgements)), ""]
         parts += [*markdown_rows(verdict_words.table(judgements)), ""]
-        parts += _bullets(verdict_words.notes(judgements, controls))
+        parts += _bullets(verdict_words.notes(judgements, controls, unchosen))
     for one in (*tables(table), *(one for one in beyond if one.rows)):
         parts += ["", f"## {one.title}", "", *markdown_rows(one)]
     if notes:

@@ -104,12 +104,14 @@ def details(judgements: Sequence[Judgement]) -> Table:
     return Table("Every verdict, by task", header, rows)
 
 
-def notes(judgements: Sequence[Judgement], controls: Collection[str]) -> list[str]:
+def notes(
+    judgements: Sequence[Judgement], controls: Collection[str], unchosen: Collection[str] = ()
+) -> list[str]:
     """Return what qualifies the verdicts: reasons for not telling, controls, their number."""
     return [
         *_reasons(judgements),
         *_contrasts(judgements),
-        control_note(judgements, controls),
+        control_note(judgements, controls, unchosen),
         comparisons_note(judgements),
     ]
 
@@ -132,17 +134,19 @@ def _contrasts(judgements: Sequence[Judgement]) -> list[str]:
     ]
 
 
-def control_note(judgements: Sequence[Judgement], controls: Collection[str]) -> str:
-    """Say what the control changes, or what its absence leaves open."""
+def control_note(
+    judgements: Sequence[Judgement], controls: Collection[str], unchosen: Collection[str] = ()
+) -> str:
+    """Say what the control changes, or what its absence leaves open; ``unchosen`` were left out on demand."""
     compared = [one for one in judgements if one.comparison is not None and one.task is None]
     if not compared:
-        lack = "randomly initialised control"
-        if controls:
-            lack = f"cell of a {lack} to compare with"
+        kind = "randomly initialised control"
+        lack = names.left_out(unchosen) or (
+            f"These results hold no {f'cell of a {kind} to compare with' if controls else kind}."
+        )
         return (
-            f"These results hold no {lack}. An untrained encoder, fine-tuned the same way, can show a flat "
-            "source and a rising target too, so it stays open whether any of this has to do with "
-            "multilingual pretraining."
+            f"{lack} An untrained encoder, fine-tuned the same way, can show a flat source and a rising "
+            "target too, so it stays open whether any of this has to do with multilingual pretraining."
         )
     same = [one for one in compared if _holds_for_control_too(one)]
     if not same:

@@ -336,7 +336,7 @@ def test_the_plan_says_which_encoders_are_controls(tmp_path: Path) -> None:
         shown = {line.get_color() for axes in figure.axes for line in axes.get_lines()}
         assert set(colours.values()) <= shown
     (figure,) = drawn(planes.draw(results)).values()
-    titles = [axes.get_title(loc="left").split(", ")[0] for axes in figure.axes]
+    titles = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
     assert titles[:4] == ["random-order", "untrained (control)"] * 2
     assert main([str(tmp_path)]) == 0
     summary = (tmp_path / "figures" / "summary.md").read_text(encoding="utf-8")
@@ -505,3 +505,17 @@ def test_a_later_run_of_less_removes_what_it_did_not_draw_and_nothing_else(
     (out / "files.json").write_text("[")
     assert main([str(tmp_path)]) == 0
     assert {path.name for path in out.iterdir()} == before
+
+
+def test_a_control_that_was_not_chosen_is_not_said_to_be_absent(tmp_path: Path) -> None:
+    for encoder, task in (("mbert", "pos"), ("mbert", "ner"), ("random", "pos")):
+        write_cell(tmp_path, Cell(encoder, task, "en", "de", 0))
+    assert main([str(tmp_path), "--encoders", "mbert", "--tasks", "pos"]) == 0
+    for name in ("summary.md", "report.html"):
+        text = (tmp_path / "figures" / name).read_text(encoding="utf-8")
+        assert text.count("The randomly initialised control was left out by --encoders: random.") == 2
+        assert "no randomly initialised control" not in text
+        assert "hold no cell of a" not in text
+    # No control has a cell of this task, whatever is chosen.
+    assert load(tmp_path, encoders=["mbert"], tasks=["ner"]).unchosen == set()
+    assert load(tmp_path).unchosen == set()
