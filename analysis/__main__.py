@@ -71,7 +71,7 @@ def _write(results: Results, origin: Origin, out: Path) -> str:
     judgements = judge(results, material)
     trained = [encoder for encoder in results.encoders if encoder not in results.controls]
     counts = examples.counts(origin.folder, results)
-    notes = [*results.notes, *written.skipped, *examples.missing(counts)]
+    notes = [*results.notes, *written.skipped, *examples.missing(counts, results)]
     beyond = [
         *shape.tables(shapes),
         seeds.table(seeds.needs(material, trained)),

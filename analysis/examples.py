@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import names
+from analysis import names, provenance
 from analysis.read import Results
 from analysis.texts import Table
 
@@ -25,21 +25,33 @@ Counts = dict[tuple[str, str, str], set[int]]
 
 
 def counts(folder: Path, results: Results) -> Counts:
-    """Return the counts of the results' tasks and languages."""
+    """Return the counts of the results' tasks and languages.
+
+    Of endpoints, those that the results' cells were made of; all of the store where the cells do not say.
+    """
     found: Counts = defaultdict(set)
     columns = ["eval_language", "task", "examples"]
     rows = pd.concat([results.surfaces, results.others])[columns].drop_duplicates()
     for language, task, number in rows.itertuples(index=False):
         found[language, task, "dev"].add(int(number))
-    cells = results.surfaces[["task", "source", "target"]].drop_duplicates()
-    known = {(task, language) for task, *pair in cells.itertuples(index=False) for language in pair}
+    known = trained_on(results)
+    made_of = provenance.endpoints(folder, set(results.surfaces["cell"]))
     for path in sorted(folder.glob("endpoints/*/DONE.json")):
+        # A store may hold other sweeps' endpoints, of other numbers of examples.
+        if made_of and path.parent.name not in made_of:
+            continue
         task, said = _recorded(path)
         for language, splits in said.items():
             if (task, language) in known:
                 for split, number in splits.items():
                     found[language, task, split].add(int(number))
     return dict(found)
+
+
+def trained_on(results: Results) -> set[tuple[str, str]]:
+    """Return the tasks and languages that models were fine-tuned on, third languages not among them."""
+    cells = results.surfaces[["task", "source", "target"]].drop_duplicates()
+    return {(task, language) for task, *pair in cells.itertuples(index=False) for language in pair}
 
 
 def _recorded(path: Path) -> tuple[str, dict[str, Any]]:
@@ -73,9 +85,10 @@ def table(found: Counts) -> Table:
     return Table(TITLE, header, rows)
 
 
-def missing(found: Counts) -> list[str]:
-    """Say which counts are not recorded."""
-    lack = sorted({(task, language) for language, task, _ in found if (language, task, "train") not in found})
+def missing(found: Counts, results: Results) -> list[str]:
+    """Say which counts of training examples are not recorded."""
+    known = trained_on(results)
+    lack = sorted((task, language) for task, language in known if (language, task, "train") not in found)
     if not lack:
         return []
     listed = ", ".join(f"{task} {language}" for task, language in lack)

@@ -200,10 +200,11 @@ def _scale(across: Sequence[Axes], curves: Sequence[Curve], look: Look) -> bool:
         return False
     limits = readable_limits(curves, look.least_span, logarithmic=look.logarithmic)
     for panel in across:
+        # A band's edge of 0 is clipped to below the panel; masked, the band would end in a wedge.
         # Limits first: a panel without a positive value has none that a logarithmic scale could take.
         panel.set_ylim(*limits)
         if look.logarithmic:
-            panel.set_yscale("log", nonpositive="mask")
+            panel.set_yscale("log", nonpositive="clip")
     return not look.logarithmic and min(float(np.nanmin(curve.middle)) for curve in curves) < limits[0]
 
 

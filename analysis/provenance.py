@@ -59,6 +59,17 @@ def recorded(folder: Path, cells: Collection[str]) -> Table:
     )
 
 
+def endpoints(folder: Path, cells: Collection[str]) -> frozenset[str]:
+    """Return the ids of the endpoints that some cells were made of; none if their files do not say."""
+    return frozenset(
+        value
+        for said in _metadata(folder)
+        if said.get("cell") in cells
+        for key, value in said.items()
+        if key.startswith("endpoint.")
+    )
+
+
 def _metadata(folder: Path) -> Iterator[dict[str, str]]:
     for part in ("surfaces", "geometry"):
         for path in sorted((folder / part).rglob("*.parquet")):

@@ -7,14 +7,16 @@ target-only to bilingual); ``{role}`` is the language scored.
                               the two models, 0 if never: the barrier of Entezari et al. 2022
                               (https://arxiv.org/abs/2110.06296), of scores instead of losses
     departure_{line}_{role}   the largest distance from that straight line, above or below
-    r2_{line}_{role}          R² of that straight line (``statistics.straightness``)
+    r2_{line}_{role}          R² of that straight line (``statistics.straightness``), of curves whose ends
+                              differ by more than 5 points: of level ones it measures noise
     area_{role}               share of the plane's points that reach 95% of the plane's best score
     near_{model}_{role}       the same share, of the points within 0.5 of the model
     drop_{model}_{role}       the model's score minus the mean score of the points at a distance of 0.5
 
 Distances are in coordinates of the plane, in which the monolingual models are 1 from the bilingual one.
 A point is "at" a distance if it is off by at most half the plane's smallest step. Points count equally.
-Curves and planes with missing points have no value: part of a curve can hide a fall.
+Curves and planes with missing points have no value: part of a curve can hide a fall. Planes whose best
+score is 0 have no shares.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.findings import RISE
 from analysis.names import in_order
 from analysis.read import CORNERS, Results
 from analysis.statistics import Array, straightness
@@ -70,7 +73,9 @@ def measure(results: Results) -> pd.DataFrame:
 def departure(alphas: Array, scores: Array) -> Departure:
     """Measure a curve from alpha 0 to 1, both ends included and in order of alpha."""
     below = scores[0] + (scores[-1] - scores[0]) * alphas - scores
-    return Departure(max(0.0, float(below.max())), float(np.abs(below).max()), straightness(alphas, scores))
+    slanted = abs(scores[-1] - scores[0]) > RISE
+    r2 = straightness(alphas, scores) if slanted else float("nan")
+    return Departure(max(0.0, float(below.max())), float(np.abs(below).max()), r2)
 
 
 def _line(rows: pd.DataFrame, name: str) -> dict[str, pd.Series[float]]:
@@ -97,7 +102,9 @@ def _plane(rows: pd.DataFrame, role: str) -> dict[str, pd.Series[float]]:
     # One row or column of points is a line, and says nothing of an area.
     if not len(values) or min(len(np.unique(axis)) for axis in places_P2.T) < 2:
         return {}
-    good = values >= GOOD * values.max(axis=1, keepdims=True)
+    best = values.max(axis=1, keepdims=True)
+    # Where nothing scores, every point is "as good as the best": collapsed, not flat.
+    good = np.where(best > 0, values >= GOOD * best, np.nan)
     found = {f"area_{role}": good.mean(axis=1)}
     half_step = _smallest_step(places_P2) / 2
     for name, place in MODELS.items():
@@ -148,7 +155,8 @@ def tables(shapes: pd.DataFrame) -> list[Table]:
 WORDS = {
     "Lines": (
         "barriers (how far the score falls below the straight line between the two models, points), largest "
-        "departure from that line (points) and its R²; means over pairs and seeds"
+        f"departure from that line (points) and its R² (where its ends differ by more than {100 * RISE:g} "
+        "points); means over pairs and seeds"
     ),
     "Planes": (
         "share (%) of points within 5% of the plane's best score, on all of it and within 0.5 of each model, "

@@ -412,3 +412,18 @@ def test_lines_of_one_cell_each_have_no_band_to_explain(tmp_path: Path) -> None:
     assert "Band" in said["lines"], "a line of two pairs"
     assert "Each line: 1 cell (" in said["lines-by-pair-en"]
     assert "Band" not in said["lines-by-pair-en"]
+
+
+def test_a_band_down_to_no_variance_reaches_the_foot_of_the_panel(tmp_path: Path) -> None:
+    """Seeds of one pair never differ: some draws of pairs have no variance, which has no logarithm."""
+    for target, noise in (("de", 0.03), ("zh", 0.0)):
+        for seed in range(3):
+            truth = Truth(noise_source=noise, noise_target=noise)
+            write_cell(tmp_path, Cell("mbert", "pos", "en", target, seed), truth)
+    axes = drawn(variances.draw(load(tmp_path)))["variance"].axes[0]
+    band = axes.collections[0]
+    (path,) = band.get_paths()
+    assert path.vertices[:, 1].min() <= 0
+    low = axes.transData.transform(path.vertices)[:, 1]
+    assert np.isfinite(low).all(), "clipped, not masked"
+    assert low.min() < axes.transAxes.transform((0, 0))[1]

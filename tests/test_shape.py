@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from made_full import PLANE
 from made_results import EXAMPLES, Cell, Truth, write_cell
@@ -67,6 +68,22 @@ def test_a_bowl_drops_by_its_height_at_the_radius(tmp_path: Path) -> None:
     assert row["drop_source_only_target"] == pytest.approx(0.025, abs=0.002)
     assert row["near_source_only_target"] == 1.0
     assert row["near_bilingual_target"] < 0.5
+
+
+def test_a_plane_without_any_score_is_not_flat(tmp_path: Path) -> None:
+    row = measured(tmp_path, Truth(), plane=PLANE, keep=lambda rows: rows.assign(value=0.0))
+    assert np.isnan([row["area_target"], row["near_bilingual_target"]]).all()
+    assert row["drop_bilingual_target"] == 0
+
+
+def test_level_curves_have_no_straightness(tmp_path: Path) -> None:
+    """Source: 0.9 to 0.86, nothing but a level line with a dip; target: a rise of 40 points."""
+    row = measured(tmp_path, Truth(source=0.9, bilingual=0.86, dip=0.02))
+    assert np.isnan(row["r2_src_source"])
+    assert row["barrier_src_source"] == pytest.approx(0.02)
+    assert row["r2_src_target"] == pytest.approx(1)
+    (table, *_) = shape.tables(shape.measure(load(tmp_path)))
+    assert "R² (where its ends differ by more than 5 points)" in table.title
 
 
 def test_what_is_not_whole_has_no_value(tmp_path: Path) -> None:
@@ -130,9 +147,10 @@ def test_a_pair_that_lacks_seeds_is_left_out_rather_than_the_seeds() -> None:
 
 def test_examples_come_from_surfaces_and_endpoints(tmp_path: Path) -> None:
     write_cell(tmp_path, CELL)
-    counts = examples.counts(tmp_path, load(tmp_path))
+    results = load(tmp_path)
+    counts = examples.counts(tmp_path, results)
     assert counts == {("en", "pos", "dev"): {EXAMPLES}, ("de", "pos", "dev"): {EXAMPLES}}
-    assert "no count of training examples for pos de, pos en" in examples.missing(counts)[0]
+    assert "no count of training examples for pos de, pos en" in examples.missing(counts, results)[0]
     for name, task, said in (
         ("a", "pos", {"en": {"train": 7, "dev": EXAMPLES}}),
         ("b", "pos", {"de": {"train": 5, "dev": EXAMPLES}}),
@@ -146,7 +164,7 @@ def test_examples_come_from_surfaces_and_endpoints(tmp_path: Path) -> None:
     (tmp_path / "endpoints" / "broken").mkdir()
     (tmp_path / "endpoints" / "broken" / "DONE.json").write_text("[")
     counts = examples.counts(tmp_path, load(tmp_path))
-    assert examples.missing(counts) == []
+    assert examples.missing(counts, results) == []
     rows = examples.table(counts).rows
     assert rows == [
         ["German", "train", "5"],
@@ -154,6 +172,33 @@ def test_examples_come_from_surfaces_and_endpoints(tmp_path: Path) -> None:
         ["English", "train", "7"],
         ["English", "dev", str(EXAMPLES)],
     ]
+
+
+def test_third_languages_are_not_trained_on(tmp_path: Path) -> None:
+    def with_third(rows: pd.DataFrame) -> pd.DataFrame:
+        third = rows[rows["eval_role"] == "target"].assign(eval_role="other", eval_language="fr")
+        return pd.concat([rows, third])
+
+    write_cell(tmp_path, CELL, keep=with_third)
+    results = load(tmp_path)
+    counts = examples.counts(tmp_path, results)
+    assert ("fr", "pos", "dev") in counts
+    assert "no count of training examples for pos de, pos en (" in examples.missing(counts, results)[0]
+
+
+def test_only_endpoints_that_the_cells_were_made_of_count(tmp_path: Path) -> None:
+    cell = write_cell(tmp_path, CELL)
+    for name, number in (("mine", 7), ("other", 99)):
+        folder = tmp_path / "endpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(json.dumps({"task": "pos"}))
+        (folder / "DONE.json").write_text(json.dumps({"examples": {"en": {"train": number}}}))
+    assert examples.counts(tmp_path, load(tmp_path))["en", "pos", "train"] == {7, 99}
+    path = next((tmp_path / "surfaces").rglob("*.parquet"))
+    rows = pq.ParquetFile(path).read()
+    said = {"xltray.cell": cell, "xltray.endpoint.source": "mine"}
+    pq.write_table(rows.replace_schema_metadata({**rows.schema.metadata, **said}), path)
+    assert examples.counts(tmp_path, load(tmp_path))["en", "pos", "train"] == {7}
 
 
 def test_latex_is_escaped_and_has_as_many_columns_as_cells() -> None:
