@@ -25,16 +25,16 @@ CAPTIONS = {
         "the solid one at the left, where only the source language was trained on."
     ),
     "scopes": (
-        "How to read it: the paper's claim is that the second column looks like the first and that nothing "
-        "happens in the third."
+        "How to read it: the paper's claim is that moving the encoder alone looks like moving the whole "
+        "model and that nothing happens where the task layer alone is moved."
     ),
     "trajectory": (
         "How to read it: a path that goes straight up changes other languages at no cost for the source."
     ),
     "layers": "How to read it: the higher on the left, the more a layer's weights were changed.",
     "geometry": (
-        "How to read it: one mark for each task, pair and seed. Height: how much longer the way to the "
-        "source-only model is than that to the target-only model (1: equally long). Across: the angle "
+        "How to read it: one mark for each task, pair and seed. Height: length of the way to the source-only "
+        "model divided by length of the way to the target-only model (1: equally long). Across: the angle "
         "between them."
     ),
 }

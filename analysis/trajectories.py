@@ -8,7 +8,7 @@ seeds. One figure a language pair, a panel an encoder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis import names, style
+from analysis.counts import per_line
 from analysis.lines import WHOLE
 from analysis.read import Results, split_by
 from analysis.style import Drawing, Sheet, Skipped
@@ -35,24 +36,32 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
             yield _sheet(chosen, source, target, results).named(f"trajectory-{source}-{target}")
 
 
-def paths(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean normalised scores, a row an alpha in order and a column a language scored.
+def paths(rows: pd.DataFrame, source: str) -> dict[str, pd.DataFrame]:
+    """Return each language's path: mean normalised scores ``across`` and ``up``, a row an alpha in order.
 
-    Only cells that were scored on a language count for it, so its path may be of fewer cells.
+    Only cells that were scored on a language count for its path, for the source's score as well: otherwise
+    the two coordinates would be of different cells.
     """
-    return rows.pivot_table(
-        index="alpha", columns="eval_language", values="relative", aggfunc="mean"
-    ).sort_index()
+    key = ["cell", "alpha"]
+    across = rows.loc[rows["eval_language"] == source, [*key, "relative"]].rename(
+        columns={"relative": "across"}
+    )
+    found = {}
+    for (language,), chosen in split_by(rows[rows["eval_language"] != source], "eval_language"):
+        both = across.merge(chosen[[*key, "relative"]].rename(columns={"relative": "up"}), on=key)
+        found[language] = both.groupby("alpha")[["across", "up"]].mean().sort_index()
+    return {language: path for language, path in found.items() if not path.empty}
 
 
 def _sheet(rows: pd.DataFrame, source: str, target: str, results: Results) -> Sheet:
     colours = style.encoder_colours(results.known, results.controls)
     encoders = [encoder for encoder in colours if encoder in set(rows["encoder"])]
+    cells = per_line([rows[rows["eval_language"] != source]], ["encoder", "eval_language"], ["cell"])
     text = (
         "Each path leads from the source-only model (open mark) to the bilingual one (filled), along Eq. 1. "
         f"Across: score on {names.language(source)}; up: on {names.language(target)} and on languages that "
-        "the models were not fine-tuned on; each divided by the bilingual model's. Means over "
-        f"{names.count(rows['task'].nunique(), 'task')} and {names.count(rows['seed'].nunique(), 'seed')}."
+        "the models were not fine-tuned on; each divided by the bilingual model's. Each path: "
+        f"{'mean over ' if cells.most > 1 else ''}{cells.of('cell')} (a task and seed each)."
     )
     title = f"Third languages on the way to the bilingual model, {names.pair(source, target)}"
     sheet = PAGE.axes(1, max(2, len(encoders)), title=title, text=text)
@@ -60,22 +69,21 @@ def _sheet(rows: pd.DataFrame, source: str, target: str, results: Results) -> Sh
         axes.set_axis_off()
     for axes, encoder in zip(sheet.axes[0], encoders, strict=False):
         axes.set_title(names.encoder(encoder, results.controls), loc="left")
-        _panel(axes, paths(rows[rows["encoder"] == encoder]), source, target, colours[encoder])
+        _panel(axes, paths(rows[rows["encoder"] == encoder], source), source, target, colours[encoder])
     sheet.axes[0][0].set_ylabel("score (bilingual = 1)")
     _legend(sheet, target)
     return sheet
 
 
-def _panel(axes: Axes, table: pd.DataFrame, source: str, target: str, colour: str) -> None:
-    across = table[source].to_numpy(dtype=np.float64)
-    for language in table.columns.drop(source):
-        up = table[language].to_numpy(dtype=np.float64)
+def _panel(axes: Axes, found: Mapping[str, pd.DataFrame], source: str, target: str, colour: str) -> None:
+    for language, path in found.items():
+        across, up = (path[column].to_numpy(dtype=np.float64) for column in ("across", "up"))
         line = style.LINE_STYLES["target"] if language == target else ":"
-        axes.plot(across, up, color=colour, ls=line, lw=1.1, label=str(language))
+        axes.plot(across, up, color=colour, ls=line, lw=1.1, label=language)
         axes.plot(across[0], up[0], "o", ms=3.5, mfc="white", mec=colour, label="_")
         axes.plot(across[-1], up[-1], "o", ms=3.5, color=colour, label="_")
         axes.annotate(
-            str(language),
+            language,
             (across[0], up[0]),
             xytext=(4, 0),
             textcoords="offset points",

@@ -35,6 +35,7 @@ from analysis import (
     trajectories,
     variances,
 )
+from analysis.pictures import CAPTIONS
 from analysis.read import Results, load
 from analysis.statistics import bootstrap_band
 from analysis.style import Drawing, Skipped, encoder_colours
@@ -427,3 +428,27 @@ def test_a_band_down_to_no_variance_reaches_the_foot_of_the_panel(tmp_path: Path
     low = axes.transData.transform(path.vertices)[:, 1]
     assert np.isfinite(low).all(), "clipped, not masked"
     assert low.min() < axes.transAxes.transform((0, 0))[1]
+
+
+def test_both_coordinates_of_a_path_are_of_the_same_cells(tmp_path: Path) -> None:
+    """Only seed 1 was scored on a third language: seed 0's source scores are no part of its path."""
+
+    def with_third(rows: pd.DataFrame) -> pd.DataFrame:
+        third = rows[rows["eval_role"] == "target"].assign(eval_role="other", eval_language="fr")
+        return pd.concat([rows, third])
+
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), Truth(source=0.9), keep=with_third)
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 0), Truth(source=0.45))
+    outcomes = list(trajectories.draw(load(tmp_path)))
+    figure = drawn(iter(outcomes))["trajectory-en-de"]
+    starts = {language: line_named(figure, 0, language).get_xydata()[0] for language in ("de", "fr")}
+    assert starts["fr"] == pytest.approx([1.0, 0.5 / 0.9])
+    assert starts["de"] == pytest.approx([0.75, 0.5 / 0.9])
+    assert "Each path: mean over 1 to 2 cells (" in texts(iter(outcomes))["trajectory-en-de"]
+
+
+def test_captions_hold_whatever_columns_there_are_and_whichever_way_is_longer() -> None:
+    assert "column" not in CAPTIONS["scopes"]
+    assert "the encoder alone" in CAPTIONS["scopes"]
+    words = "length of the way to the source-only model divided by length of the way to the target-only model"
+    assert words in CAPTIONS["geometry"]

@@ -73,7 +73,10 @@ def test_curve_plane_join_and_counts_hold_what_the_store_was_made_of(store: Path
     assert target.loc[1.0] == pytest.approx(1.0)
     plane = run(recipe_with("plane = "), store)["plane"]
     assert plane.shape == (len(UNEVEN), len(UNEVEN))
-    assert set(run(recipe_with("joined = "), store)["joined"]["angle"]) == {55.0}
+    joined = run(recipe_with("joined = "), store)["joined"]
+    assert set(joined["angle"]) == {55.0}
+    assert set(joined["metric"]) == {"accuracy", "las"}
+    assert not joined["cell"].duplicated().any(), "one score a cell, of the primary metric"
     names = run(recipe_with("micro = "), store)
     assert names["micro"].between(0, 1).all()
     assert len(names["micro"].loc["mbert", "pos", "accuracy"]) == names["rows"]["point"].nunique()
