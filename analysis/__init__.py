@@ -10,6 +10,7 @@ ray, none of the sweep's code, so it runs on a laptop on a copy of the results. 
     gaps        what is missing from them, in words
     statistics  bootstrap band, largest drop, straightness
     choice      which encoders and tasks to take
+    counts      of how many cells or seeds each line of a figure is the mean
     names       languages, tasks and metrics as people call them
     style       colours, page layout, saving with the same bytes every time
     panels      score against alpha: the panels that lines, scopes, variances and pairs share
