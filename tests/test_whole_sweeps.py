@@ -62,7 +62,7 @@ def test_quickstart_and_what_follows(tmp_path):
 
     run("analysis", str(store))
     figures = {path.name for path in (store / "figures").iterdir()}
-    assert {"lines-qaa.png", "lines-qaa.pdf", "geometry.png", "summary.md", "summary.csv"} <= figures
+    assert {"lines.png", "lines.pdf", "lines-by-pair-qaa.pdf", "geometry.png", "summary.md", "summary.csv"} <= figures
     assert "plane-pos-qaa-qad.png" in figures
 
     begin = time.monotonic()
@@ -94,7 +94,7 @@ def test_real_treebanks(tmp_path, ud_root):
     assert (rows.groupby("cell").point.nunique() == 169).all()
     assert (rows.examples == 20).all()
     run("analysis", str(store))
-    assert (store / "figures/lines-en.png").stat().st_size > 20_000
+    assert (store / "figures/lines.png").stat().st_size > 20_000
     assert (store / "figures/plane-parsing-en-es.png").stat().st_size > 20_000
     status = run("xltray.status", "sweeps/ud-small.yaml", f"storage={store}")
     assert "surface" in status
