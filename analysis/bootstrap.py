@@ -10,6 +10,7 @@ Teachers Should Know About the Bootstrap", 2015, section 4.3, https://arxiv.org/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
@@ -21,6 +22,8 @@ import pandas as pd
 from analysis.statistics import LEVEL, Array
 
 DRAWS = 4000
+FEW = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
+"""97.5% quantiles of Student's t by degrees of freedom, where the expansion falls short."""
 DECIMALS = 9
 """Results are rounded to these, so that rounding errors in sums decide nothing."""
 
@@ -137,10 +140,13 @@ def _percentiles(values_D: Array, tail: float) -> Interval:
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's t by the Cornish-Fisher expansion (within 0.1% from 5 degrees on).
+    """Return a quantile of Student's t, within 0.1%.
 
-    Abramowitz and Stegun 26.7.5. With fewer degrees it falls short; nothing is decided on so few.
+    By the Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), which falls short with fewer than 5
+    degrees of freedom: for those, a table of the 97.5% quantile.
     """
+    if math.isclose(probability, 0.975) and freedom in FEW:
+        return FEW[freedom]
     z = NormalDist().inv_cdf(probability)
     terms: Sequence[float] = (
         (z**3 + z) / 4,

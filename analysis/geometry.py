@@ -19,7 +19,6 @@ from analysis.statistics import Array
 from analysis.style import Drawing, Sheet, Skipped, encoder_colours
 
 PAGE = style.Page(width=style.COLUMN, panel=2.0, left=0.48, foot=0.95)
-MARKS = ("o", "s", "^", "D", "v", "P", "X")
 PAPER_ANGLE = 55.0
 
 
@@ -42,7 +41,7 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         axes.plot(
             chosen["angle"].to_numpy(dtype=np.float64),
             chosen["norm_ratio"].to_numpy(dtype=np.float64),
-            MARKS[tasks.index(task) % len(MARKS)],
+            style.MARKS[tasks.index(task) % len(style.MARKS)],
             color=colours[encoder],
             ms=3.6,
             alpha=0.75,
@@ -86,20 +85,16 @@ def _legend(sheet: Sheet, colours: Mapping[str, str], tasks: Sequence[str]) -> N
     encoders = [Line2D([], [], lw=2, color=colour, label=label) for label, colour in colours.items()]
     shapes = [
         Line2D(
-            [], [], marker=MARKS[i % len(MARKS)], ls="none", ms=3.6, color=style.QUIET, label=names.task(task)
+            [],
+            [],
+            marker=style.MARKS[i % len(style.MARKS)],
+            ls="none",
+            ms=3.6,
+            color=style.QUIET,
+            label=names.task(task),
         )
         for i, task in enumerate(tasks)
     ]
-    height = sheet.figure.get_size_inches()[1]
-    for handles, y, columns in ((encoders, 0.52, 3), (shapes, 0.36, 2)):
-        sheet.figure.legend(
-            handles=handles,
-            loc="upper center" if handles is shapes else "center",
-            bbox_to_anchor=(0.52, y / height + (0.06 / height if handles is shapes else 0)),
-            ncols=columns,
-            handlelength=1.4,
-            handletextpad=0.4,
-            columnspacing=1.0,
-            labelspacing=0.2,
-            borderpad=0,
-        )
+    look = {"handlelength": 1.4, "handletextpad": 0.4, "columnspacing": 1.0}
+    sheet.legend(encoders, 0.52, x=0.52, columns=3, labelspacing=0.2, **look)
+    sheet.legend(shapes, 0.42, x=0.52, columns=2, labelspacing=0.2, loc="upper center", **look)

@@ -106,7 +106,4 @@ def _legend(sheet: Sheet, encoders: Sequence[tuple[str, str]]) -> None:
         Line2D([], [], color=style.INK, lw=1.1, ls=style.LINE_STYLES[role], label=f"to the {role}-only model")
         for role in ("source", "target")
     ]
-    height = sheet.figure.get_size_inches()[1]
-    sheet.figure.legend(
-        handles=handles, loc="center", bbox_to_anchor=(0.5, 0.14 / height), ncols=len(handles), borderpad=0
-    )
+    sheet.legend(handles, 0.14)

@@ -100,7 +100,6 @@ def normalised_look(
         title=title,
         text=f"{HOW} {averaged(grid)}",
         curve=normalised_curve,
-        languages={"source": "scored on the source language", "target": "scored on the target language"},
         colours=encoder_colours(results.known, results.controls),
         controls=results.controls,
         reference=1.0,

@@ -8,7 +8,7 @@ is the caller's ``curve``; which panels there are is the caller's grid.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +45,8 @@ LINES = (
     Line("on_src_line", "source-only to bilingual (Eq. 1)", "source-only"),
     Line("on_tgt_line", "target-only to bilingual (Eq. 2)", "target-only"),
 )
-ROLES = ("source", "target")
-MARKS = ("o", "s", "^", "D", "v", "P", "X")
+SCORED_ON = {"source": "scored on the source language", "target": "scored on the target language"}
+ROLES = tuple(SCORED_ON)
 
 
 class Panel(NamedTuple):
@@ -68,9 +68,9 @@ class Look:
     title: str
     text: str
     curve: Callable[[pd.DataFrame], Curve]
-    languages: Mapping[str, str]
     colours: Mapping[str, str]
     controls: Collection[str]
+    languages: Mapping[str, str] = field(default_factory=lambda: dict(SCORED_ON))
     reference: float | None = None
     least_span: float = 0.1
     own_scales: bool = False
@@ -153,7 +153,7 @@ def _curve(axes: Axes, curve: Curve, look: Look, encoder: str, role: str, width:
         color=colour,
         linestyle=style.LINE_STYLES[role],
         linewidth=width,
-        marker=MARKS[list(look.colours).index(encoder) % len(MARKS)],
+        marker=style.MARKS[list(look.colours).index(encoder) % len(style.MARKS)],
         markersize=3.2,
         # 0 and 1 are exact as floats.
         markevery=np.flatnonzero(np.isin(curve.alphas, (0.0, 1.0))).tolist(),
@@ -217,7 +217,7 @@ def _foot(sheet: Sheet, grid: Sequence[Sequence[Panel]], look: Look, cut: str) -
             [],
             color=colour,
             lw=1.6,
-            marker=MARKS[index % len(MARKS)],
+            marker=style.MARKS[index % len(style.MARKS)],
             ms=3.6,
             label=names.encoder(encoder, look.controls),
         )
@@ -228,17 +228,7 @@ def _foot(sheet: Sheet, grid: Sequence[Sequence[Panel]], look: Look, cut: str) -
         Line2D([], [], color=style.INK, lw=1.2, ls=style.LINE_STYLES[role], label=look.languages[role])
         for role in ROLES
     ]
-    figure = sheet.figure
-    height = figure.get_size_inches()[1]
     words = f"mixing coefficient α (grey: extrapolated beyond the two models{cut})"
-    figure.text(0.54, 0.46 / height, words, ha="center", va="center")
+    sheet.figure.text(0.54, 0.46 / sheet.figure.get_size_inches()[1], words, ha="center", va="center")
     for handles, y in ((encoders, 0.28), (roles, 0.11)):
-        figure.legend(
-            handles=handles,
-            loc="center",
-            bbox_to_anchor=(0.54, y / height),
-            ncols=len(handles),
-            handlelength=2.4,
-            columnspacing=1.4,
-            borderpad=0,
-        )
+        sheet.legend(handles, y, x=0.54, handlelength=2.4, columnspacing=1.4)

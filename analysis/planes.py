@@ -22,13 +22,14 @@ from matplotlib.lines import Line2D
 from analysis import names, style
 from analysis.counts import per_line
 from analysis.grids import Plane, levels_of, plane_of
-from analysis.read import Results, split_by
+from analysis.read import CORNERS, Results, split_by
 from analysis.statistics import Array
 from analysis.style import Drawing, Sheet, Skipped
 
 COLOURS = "viridis"
-GOOD = 0.95
-CORNERS = {"bilingual": (0.0, 0.0, "o"), "source-only": (1.0, 0.0, "s"), "target-only": (0.0, 1.0, "^")}
+CONTOUR = 0.95
+"""Of the bilingual model's score: where the white line is drawn."""
+CORNER_MARKS = {"bilingual": "o", "source-only": "s", "target-only": "^"}
 SIDES = ("source", "target")
 BAR = 0.62
 """Inches that the colour bar and its words take at the right."""
@@ -127,7 +128,7 @@ def _text(mean: str) -> str:
     return (
         "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
         f"target-only model. Colour: score divided by the bilingual model's; {mean}. "
-        f"White line: {GOOD:g}. Dashed: the straight lines between the models."
+        f"White line: {CONTOUR:g}. Dashed: the straight lines between the models."
     )
 
 
@@ -182,18 +183,20 @@ def _panel(axes: Axes, place: Place, levels: Array) -> None:
         plane.a_src, plane.a_tgt, masked, levels=levels, cmap=COLOURS, norm=_steps(levels), extend="both"
     )
     filled.set_edgecolor("face")
-    if masked.min() < GOOD < masked.max():
-        axes.contour(plane.a_src, plane.a_tgt, masked, levels=[GOOD], colors="white", linewidths=1.0)
+    if masked.min() < CONTOUR < masked.max():
+        axes.contour(plane.a_src, plane.a_tgt, masked, levels=[CONTOUR], colors="white", linewidths=1.0)
     _models(axes, (plane.a_src[0], plane.a_src[-1], plane.a_tgt[0], plane.a_tgt[-1]))
 
 
 def _models(axes: Axes, limits: tuple[float, float, float, float]) -> None:
     """Mark the three models and the lines between them; set what the axes show."""
-    for x, y, _ in (CORNERS["source-only"], CORNERS["target-only"]):
+    for x, y in (place for place, name in CORNERS.items() if name != "bilingual"):
         axes.plot([0, x], [0, y], color="white", lw=0.8, ls=(0, (3, 2)), label="_")
-    for name, (x, y, marker) in CORNERS.items():
+    for (x, y), name in CORNERS.items():
         if limits[0] <= x <= limits[1] and limits[2] <= y <= limits[3]:
-            axes.plot(x, y, marker, ms=4.2, mfc="white", mec="black", mew=0.8, label=name, ls="none")
+            axes.plot(
+                x, y, CORNER_MARKS[name], ms=4.2, mfc="white", mec="black", mew=0.8, label=name, ls="none"
+            )
     axes.set_xlim(limits[0], limits[1])
     axes.set_ylim(limits[2], limits[3])
     for low, high, axis in ((limits[0], limits[1], axes.xaxis), (limits[2], limits[3], axes.yaxis)):
@@ -221,14 +224,6 @@ def _legend(sheet: Sheet) -> None:
         Line2D(
             [], [], marker=marker, ls="none", ms=4.2, mfc="white", mec="black", mew=0.8, label=f"{name} model"
         )
-        for name, (_, _, marker) in CORNERS.items()
+        for name, marker in CORNER_MARKS.items()
     ]
-    height = sheet.figure.get_size_inches()[1]
-    sheet.figure.legend(
-        handles=handles,
-        loc="center",
-        bbox_to_anchor=(0.5, 0.12 / height),
-        ncols=3,
-        handletextpad=0.1,
-        borderpad=0,
-    )
+    sheet.legend(handles, 0.12, handletextpad=0.1)

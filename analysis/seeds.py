@@ -27,8 +27,6 @@ from analysis.statistics import LEVEL
 from analysis.texts import Table
 
 MOST = 1000
-FEW = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
-"""97.5% quantiles of Student's t where the expansion falls short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ def seeds_for(deviation: float, margin: float) -> int | None:
     At least the seeds that a verdict asks for.
     """
     for number in range(LEAST_SEEDS, MOST + 1):
-        reach = FEW.get(number - 1) or t_quantile((1 + LEVEL) / 2, number - 1)
+        reach = t_quantile((1 + LEVEL) / 2, number - 1)
         if reach * deviation / math.sqrt(number) < margin:
             return number
     return None

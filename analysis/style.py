@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 from matplotlib.typing import LineStyleType, RcKeyType
 
@@ -29,6 +30,7 @@ COLUMN, PAGE_WIDTH = 3.03, 6.30
 """Widths in inches of a column and of a page, of the ACL's style files."""
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREYS = ("#6E6E6E", "#A0A0A0", "#404040")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES: dict[str, LineStyleType] = {"source": "-", "target": (0, (4, 1.6))}
 INK, QUIET, RULE = "#222222", "#555555", "#999999"
 DPI = 200
@@ -91,6 +93,13 @@ class Sheet:
     title: str
     text: str
     head: float
+
+    def legend(
+        self, handles: Sequence[Line2D], inches: float, *, x: float = 0.5, columns: int = 0, **look: Any
+    ) -> None:
+        """Write a legend so many inches above the lower edge; ``columns`` 0: all in a row."""
+        place = {"loc": "center", "bbox_to_anchor": (x, inches / self.figure.get_size_inches()[1])}
+        self.figure.legend(handles=handles, ncols=columns or len(handles), borderpad=0, **{**place, **look})
 
     def named(self, name: str) -> Drawing:
         """Return the sheet as a drawing."""

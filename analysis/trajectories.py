@@ -106,7 +106,4 @@ def _legend(sheet: Sheet, target: str) -> None:
         ),
         Line2D([], [], color=style.INK, lw=1.1, ls=":", label="third languages"),
     ]
-    height = sheet.figure.get_size_inches()[1]
-    sheet.figure.legend(
-        handles=handles, loc="center", bbox_to_anchor=(0.5, 0.12 / height), ncols=2, borderpad=0
-    )
+    sheet.legend(handles, 0.12)

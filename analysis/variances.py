@@ -42,7 +42,6 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         title="Variance over seeds on the way to the bilingual model",
         text=_text(table, grid),
         curve=variance_curve,
-        languages={"source": "scored on the source language", "target": "scored on the target language"},
         colours=encoder_colours(results.known, results.controls),
         controls=results.controls,
         least_span=1.0,

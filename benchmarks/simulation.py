@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.searcher import JobSearcher
@@ -74,6 +75,13 @@ class Timeline:
         return worked / (self.devices * until) if until else 1.0
 
 
+class _Timed(NamedTuple):
+    """A job as the graph sees it, if its cost were known to the second."""
+
+    cost: float
+    needs: tuple[str, ...]
+
+
 @dataclass
 class _Done:
     """Stands for the store: the jobs whose results exist."""
@@ -90,11 +98,9 @@ def lower_bound(jobs: Mapping[str, Job], seconds: Mapping[str, float], devices: 
 
 
 def critical_path(jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> float:
-    """Return the seconds of the longest chain of jobs that wait for each other; prerequisites come first."""
-    ends: dict[str, float] = {}
-    for id_, job in jobs.items():
-        ends[id_] = seconds[id_] + max((ends[need] for need in job.needs if need in ends), default=0.0)
-    return max(ends.values(), default=0.0)
+    """Return the seconds of the longest chain of jobs that wait for each other."""
+    timed = {id_: _Timed(seconds[id_], job.needs) for id_, job in jobs.items()}
+    return max(JobGraph(timed).critical_path.values(), default=0.0)
 
 
 def simulate(

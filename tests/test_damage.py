@@ -121,7 +121,7 @@ def needed_now(tiny: Tiny) -> tuple[set[str], str]:
     """What a run would do, and what it says before."""
     out = StringIO()
     done = tiny.store.done_ids(tiny.plan.jobs.values())
-    done -= _cut_short(tiny.plan, tiny.store, done, Console(file=out, width=500))
+    done -= _cut_short(tiny.plan, tiny.store, done, Console(file=out, width=500).print)
     return set(tiny.plan.needed(done)), out.getvalue()
 
 

@@ -92,7 +92,10 @@ class DamagedError(StoreError):
         self.problem = problem
 
     def __str__(self) -> str:
-        advice = f"Delete {self.folder} from the store and run the sweep again: it makes it anew."
+        advice = (
+            f"Delete {self.folder} from the store and run the sweep again: it makes it anew (if all cells "
+            "that need it are done: once the file of one of them below surfaces/ is deleted too)."
+        )
         return f"{self.problem}. {advice}"
 
 

@@ -159,6 +159,8 @@ class SurfaceJob(Spec):
 
 
 Job = PretrainJob | FinetuneJob | SurfaceJob
+KINDS = ("pretrain", "finetune", "surface")
+"""In the order in which they follow one another."""
 _JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 

@@ -21,13 +21,14 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from xltray.errors import XltrayError, summary
 from xltray.failures import read_failures
-from xltray.jobs import Job, SurfaceJob
+from xltray.jobs import KINDS, Job, SurfaceJob
 from xltray.learned import describe, find_unlearned
 from xltray.plan import Plan
 from xltray.selection import matching, with_prerequisites
@@ -35,7 +36,6 @@ from xltray.started import differing, read_jobs
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
 
-KINDS = ("pretrain", "finetune", "surface")
 STATES = ("done", "under way", "failed", "missing", "not needed")
 
 
@@ -47,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="jobs, by id")
     parser.add_argument("--json", action="store_true", help="one JSON object, for machines")
     options = parser.parse_intermixed_args(arguments)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         sweep = load_sweep(options.sweep, options.overrides)
         store = Store(sweep.storage)
@@ -64,28 +63,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     states = {id_: states[id_] for id_ in shown}
-    unlearned = {id_: entry for id_, entry in unlearned.items() if id_ in shown}
-    failed = {id_: message for id_, message in failures.items() if states.get(id_) == "failed"}
-    counts = _counts(shown.values(), states)
+    found = {
+        "counts": _counts(shown.values(), states),
+        "jobs": states,
+        "failed": {id_: message for id_, message in failures.items() if states.get(id_) == "failed"},
+        "unlearned": {id_: entry for id_, entry in unlearned.items() if id_ in shown},
+        "changed": changed,
+    }
     if options.json:
-        whole = {"sweep": sweep.name, "storage": sweep.storage, "counts": counts}
-        print(
-            json.dumps(
-                {**whole, "jobs": states, "failed": failed, "unlearned": unlearned, "changed": changed}
-            )
-        )
-        return 0
-    console.print(_table(sweep.name, counts))
-    for id_, message in failed.items():
-        console.print(f"failed  {id_}: {summary(message)}")
-    for line in describe(unlearned):
-        console.print(line)
-    if changed:
-        console.print(
-            f"This is the sweep as it was last started. It now differs in {', '.join(changed)}; "
-            f"what that changes is shown once it runs: python -m xltray.sweep {options.sweep} ..."
-        )
+        print(json.dumps({"sweep": sweep.name, "storage": sweep.storage, **found}))
+    else:
+        _print(sweep.name, found, f"python -m xltray.sweep {options.sweep}")
     return 0
+
+
+def _print(name: str, found: Mapping[str, Any], command: str) -> None:
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(_table(name, found["counts"]))
+    for id_, message in found["failed"].items():
+        console.print(f"failed  {id_}: {summary(message)}")
+    for line in describe(found["unlearned"]):
+        console.print(line)
+    if found["changed"]:
+        console.print(
+            f"This is the sweep as it was last started. It now differs in {', '.join(found['changed'])}; "
+            f"what that changes is shown once it runs: {command} ..."
+        )
 
 
 def job_states(plan: Plan, store: Store, failures: Mapping[str, str]) -> dict[str, str]:

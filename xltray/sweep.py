@@ -22,7 +22,8 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -33,6 +34,7 @@ from xltray.events import Emit, JsonLines, silent
 from xltray.failures import read_failures
 from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
+from xltray.learned import READERS
 from xltray.lease import hold_lease
 from xltray.plan import Plan, make_plan
 from xltray.predict import predict_sweep
@@ -40,7 +42,7 @@ from xltray.selection import Selection, choose
 from xltray.spec import SweepSpec
 from xltray.started import write_plan
 from xltray.store import Store
-from xltray.sweep_report import KINDS, Commands, nothing_chosen, nothing_left, plural, print_left, report
+from xltray.sweep_report import KIND_NAMES, Commands, Report, plural, print_left
 from xltray.sweepfile import load_sweep
 from xltray.termination import terminable
 from xltray.trackers import check_trackers
@@ -132,7 +134,7 @@ def _dry_run(sweep: SweepSpec, options: argparse.Namespace, console: Console) ->
     plan = make_plan(sweep, inputs)
     kinds = Counter[str](job.kind for job in plan.jobs.values())
     console.print(f"Sweep {sweep.name}, stored in {sweep.storage}")
-    for kind, name in KINDS.items():
+    for kind, name in KIND_NAMES.items():
         if kinds[kind]:
             console.print(f"  {kinds[kind]:>9,} {plural(name, kinds[kind])}")
     scopes = f" x {len(sweep.scopes)} scopes" if len(sweep.scopes) > 1 else ""
@@ -179,25 +181,28 @@ def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: 
     store.check_writable()
     # From here on it is known to be right, so what fails may pass.
     store.patience = PATIENCE_SECONDS
-    with hold_lease(store, sweep.name, console.print):
-        return _run_missing(plan, store, options, console, emit)
+
+    def say(text: str) -> None:
+        console.print(text)
+        emit("note", message=text)
+
+    with hold_lease(store, sweep.name, say):
+        done = store.done_ids(plan.jobs.values())
+        store.drop_checkpoints(done)
+        done -= _cut_short(plan, store, done, say)
+        return _run_missing(plan, store, done, options, console, emit)
 
 
-def _run_missing(plan: Plan, store: Store, options: argparse.Namespace, console: Console, emit: Emit) -> int:
+def _run_missing(
+    plan: Plan, store: Store, done: set[str], options: argparse.Namespace, console: Console, emit: Emit
+) -> int:
     sweep = plan.sweep
-    done = store.done_ids(plan.jobs.values())
-    store.drop_checkpoints(done)
-    done -= _cut_short(plan, store, done, console)
     needed, chosen = plan.needed(done), choose(plan, done, _selection(sweep, options, store))
     emit("start", sweep=sweep.name, storage=sweep.storage, jobs=Counter(job.kind for job in chosen.values()))
-    if not needed:
-        write_plan(plan, store)
-        nothing_left(plan, store, console, emit)
-        return 0
-    commands = _commands(options)
+    report = Report(plan, store, needed, chosen, _commands(options), console, emit)
     if not chosen:
         write_plan(plan, store)
-        nothing_chosen(needed, commands, console, emit)
+        report.nothing_to_do()
         return 0
     print_left(plan, chosen, needed, console)
     console.print("Reading the data ...")
@@ -208,24 +213,29 @@ def _run_missing(plan: Plan, store: Store, options: argparse.Namespace, console:
     from xltray.cluster.run import run_plan
 
     outcome = run_plan(plan, chosen, store, console=console, emit=emit)
-    return report(plan, store, chosen, needed, outcome, commands, console, emit)
+    return report.end(outcome)
 
 
-def _cut_short(plan: Plan, store: Store, done: set[str], console: Console) -> set[str]:
+def _cut_short(plan: Plan, store: Store, done: set[str], say: Callable[[str], None]) -> set[str]:
     """Set aside encoders and endpoints whose files are cut short, of those that will be read; returns them.
 
     Bits that have flipped are found when the files are read.
     """
-    damaged = set()
-    read = {need for job in plan.needed(done).values() for need in job.needs}
-    for id_ in sorted(read & done):
+    read = sorted({need for job in plan.needed(done).values() for need in job.needs} & done)
+
+    def damage(id_: str) -> DamagedError | None:
         try:
             store.check_sizes(store.folder(plan.jobs[id_]))
-        except DamagedError as damage:
-            store.set_aside(damage)
-            console.print(f"{damage.problem}. It counts no more, and is made anew.")
-            damaged.add(id_)
-    return damaged
+        except DamagedError as found:
+            return found
+        return None
+
+    with ThreadPoolExecutor(READERS) as readers:
+        found = {id_: error for id_, error in zip(read, readers.map(damage, read), strict=True) if error}
+    for error in found.values():
+        store.set_aside(error)
+        say(f"{error.problem}. It counts no more, and is made anew.")
+    return set(found)
 
 
 def _print_notes(inputs: FileInputs, console: Console) -> None:

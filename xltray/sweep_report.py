@@ -23,17 +23,7 @@ from xltray.store import Store
 if TYPE_CHECKING:
     from xltray.cluster.run import RunOutcome
 
-KINDS = {"pretrain": "pretraining", "finetune": "fine-tuning", "surface": "surface"}
-_NOTHING_RAN: dict[str, Any] = {
-    "exit_code": 0,
-    "done": 0,
-    "left": 0,
-    "failed": {},
-    "skipped": {},
-    "interrupted": False,
-    "lost": "",
-}
-"""What the last event of a run without jobs says."""
+KIND_NAMES = {"pretrain": "pretraining", "finetune": "fine-tuning", "surface": "surface"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +41,7 @@ def print_left(plan: Plan, chosen: Mapping[str, Job], needed: Mapping[str, Job],
     all_ = Counter[str](job.kind for job in plan.jobs.values())
     parts = [
         f"{left[kind]} of {all_[kind]} {plural(name, all_[kind])}"
-        for kind, name in KINDS.items()
+        for kind, name in KIND_NAMES.items()
         if all_[kind]
     ]
     console.print(f"To run: {', '.join(parts)}.")
@@ -59,125 +49,123 @@ def print_left(plan: Plan, chosen: Mapping[str, Job], needed: Mapping[str, Job],
         console.print(f"Not chosen, and left for later: {_rest(chosen, needed)}.")
 
 
-def nothing_left(plan: Plan, store: Store, console: Console, emit: Emit) -> None:
-    """Say that all of a sweep is done."""
-    surfaces = sum(1 for _ in plan.of_kind("surface"))
-    console.print(f"Nothing to do: all {surfaces} surfaces of {plan.sweep.name} are in {plan.sweep.storage}.")
-    _report_unlearned(plan, store, console, emit)
-    emit("end", **_NOTHING_RAN)
+@dataclass(frozen=True)
+class Report:
+    """Says how a run ended: to people on ``console``, to machines by ``emit``.
 
+    ``needed`` are the jobs whose results are missing, ``chosen`` those of them that were to run.
+    """
 
-def nothing_chosen(needed: Mapping[str, Job], commands: Commands, console: Console, emit: Emit) -> None:
-    """Say that a selection leaves nothing to do, and what the whole sweep still needs."""
-    emit("end", **_NOTHING_RAN)
-    console.print("Nothing to do: no job that is chosen is missing.")
-    _print_rest({}, needed, commands, console)
+    plan: Plan
+    store: Store
+    needed: Mapping[str, Job]
+    chosen: Mapping[str, Job]
+    commands: Commands
+    console: Console
+    emit: Emit
 
+    def nothing_to_do(self) -> None:
+        """Say that all of a sweep is done, or that a selection leaves nothing to do."""
+        if self.needed:
+            self.console.print("Nothing to do: no job that is chosen is missing.")
+            self._print_rest()
+        else:
+            sweep, surfaces = self.plan.sweep, sum(1 for _ in self.plan.of_kind("surface"))
+            self.console.print(
+                f"Nothing to do: all {surfaces} surfaces of {sweep.name} are in {sweep.storage}."
+            )
+            self._print_unlearned()
+        self._emit_end(0)
 
-def report(
-    plan: Plan,
-    store: Store,
-    chosen: Mapping[str, Job],
-    needed: Mapping[str, Job],
-    outcome: RunOutcome,
-    commands: Commands,
-    console: Console,
-    emit: Emit,
-) -> int:
-    """Say how a run of the ``chosen`` of the ``needed`` jobs ended; returns the exit code."""
-    try:
-        write_failures(plan, store, Failures(outcome.failed, outcome.skipped), outcome.done)
-    except StoreError as error:
-        # A full disk, for one: what the run has to say is said all the same.
-        console.print(str(error))
-    left = len(chosen) - len(outcome.done)
-    code = 0 if not left else INTERRUPTED if outcome.interrupted else 1
-    if left:
-        _report_unfinished(plan, store, chosen, needed, outcome, commands, console, emit)
-    else:
-        console.print(f"Done: {len(outcome.done)} jobs. Results in {plan.sweep.storage}; figures:")
-        console.print(f"  {_analysis(plan.sweep)}")
-        _report_unlearned(plan, store, console, emit)
-        _print_rest(chosen, needed, commands, console)
-    emit(
-        "end",
-        exit_code=code,
-        done=len(outcome.done),
-        left=left,
-        failed=dict(outcome.failed),
-        skipped=dict(outcome.skipped),
-        interrupted=outcome.interrupted,
-        lost=outcome.lost,
-    )
-    return code
+    def end(self, outcome: RunOutcome) -> int:
+        """Say how a run of the chosen jobs ended; returns the exit code."""
+        try:
+            failures = Failures(outcome.failed, outcome.skipped)
+            write_failures(self.plan, self.store, failures, outcome.done)
+        except StoreError as error:
+            # A full disk, for one: what the run has to say is said all the same.
+            self.console.print(str(error))
+        done, left = len(outcome.done), len(self.chosen) - len(outcome.done)
+        code = 0 if not left else INTERRUPTED if outcome.interrupted else 1
+        if left:
+            self._print_unfinished(outcome)
+        else:
+            self.console.print(f"Done: {done} jobs. Results in {self.plan.sweep.storage}; figures:")
+            self.console.print(f"  {_analysis(self.plan.sweep)}")
+            self._print_unlearned()
+            self._print_rest()
+        self._emit_end(
+            code,
+            done=done,
+            left=left,
+            failed=dict(outcome.failed),
+            skipped=dict(outcome.skipped),
+            interrupted=outcome.interrupted,
+            lost=outcome.lost,
+        )
+        return code
 
+    def _emit_end(self, exit_code: int, **told: Any) -> None:
+        """Tell the last event; what is not told is that of a run without jobs."""
+        nothing = {"done": 0, "left": 0, "failed": {}, "skipped": {}, "interrupted": False, "lost": ""}
+        self.emit("end", exit_code=exit_code, **{**nothing, **told})
 
-def _report_unfinished(
-    plan: Plan,
-    store: Store,
-    chosen: Mapping[str, Job],
-    needed: Mapping[str, Job],
-    outcome: RunOutcome,
-    commands: Commands,
-    console: Console,
-    emit: Emit,
-) -> None:
-    sweep, left = plan.sweep, len(chosen) - len(outcome.done)
-    # Before the rest, which ends with the command that goes on.
-    _report_unlearned(plan, store, console, emit)
-    for id_, message in outcome.failed.items():
-        console.print(f"failed   {id_}: {summary(message)}")
-    for id_, cause in outcome.skipped.items():
-        console.print(f"skipped  {id_}: needs {cause}")
-    if outcome.lost:
-        console.print(f"Ray was lost: {outcome.lost}")
-    _print_rest(chosen, needed, commands, console)
-    how = "Interrupted" if outcome.interrupted else "Not all jobs are done"
-    console.print(f"{how}: {len(outcome.done)} of {len(chosen)} jobs done, {left} left. To go on:")
-    console.print(f"  {commands.again}")
-    if outcome.failed:
-        if commands.failed != commands.again:
-            console.print("To try only what failed, and what waits for it:")
-            console.print(f"  {commands.failed}")
-        console.print(f"Full messages: {failures_path(sweep.name, store)} in {sweep.storage}")
+    def _print_unfinished(self, outcome: RunOutcome) -> None:
+        say, sweep = self.console.print, self.plan.sweep
+        # Before the rest, which ends with the command that goes on.
+        self._print_unlearned()
+        for id_, message in outcome.failed.items():
+            say(f"failed   {id_}: {summary(message)}")
+        for id_, cause in outcome.skipped.items():
+            say(f"skipped  {id_}: needs {cause}")
+        if outcome.lost:
+            say(f"Ray was lost: {outcome.lost}")
+        self._print_rest()
+        how = "Interrupted" if outcome.interrupted else "Not all jobs are done"
+        done, of = len(outcome.done), len(self.chosen)
+        say(f"{how}: {done} of {of} jobs done, {of - done} left. To go on:")
+        say(f"  {self.commands.again}")
+        if outcome.failed:
+            if self.commands.failed != self.commands.again:
+                say("To try only what failed, and what waits for it:")
+                say(f"  {self.commands.failed}")
+            say(f"Full messages: {failures_path(sweep.name, self.store)} in {sweep.storage}")
 
+    def _print_rest(self) -> None:
+        if len(self.chosen) < len(self.needed):
+            rest = _rest(self.chosen, self.needed)
+            self.console.print(f"Not chosen, and still missing: {rest}. The whole sweep:")
+            self.console.print(f"  {self.commands.whole}")
 
-def _print_rest(
-    chosen: Mapping[str, Job], needed: Mapping[str, Job], commands: Commands, console: Console
-) -> None:
-    if len(chosen) < len(needed):
-        console.print(f"Not chosen, and still missing: {_rest(chosen, needed)}. The whole sweep:")
-        console.print(f"  {commands.whole}")
+    def _print_unlearned(self) -> None:
+        """Name all endpoints of the plan that did not learn, whichever run made them."""
+        found: Mapping[str, Any] = {}
+        try:
+            found = find_unlearned(self.plan, self.store)
+            write_unlearned(self.plan, self.store, found)
+        except StoreError as error:
+            # As above: the list is worth less than the rest of the report.
+            self.console.print(str(error))
+        if not found:
+            return
+        self.emit("unlearned", endpoints=sorted(found))
+        them = "it" if len(found) == 1 else "them"
+        self.console.print(
+            f"{len(found)} {plural('endpoint', len(found))} did not learn; cells with {them} are kept:"
+        )
+        for line in describe(found):
+            self.console.print(line)
+        self.console.print(
+            "Try a lower finetune.learning_rate, or other seeds. Figures and summary without these cells:"
+        )
+        self.console.print(f"  {_analysis(self.plan.sweep)} --learned-only")
 
 
 def _rest(chosen: Mapping[str, Job], needed: Mapping[str, Job]) -> str:
     rest = Counter[str](job.kind for id_, job in needed.items() if id_ not in chosen)
-    return ", ".join(f"{rest[kind]} {plural(name, rest[kind])}" for kind, name in KINDS.items() if rest[kind])
-
-
-def _report_unlearned(plan: Plan, store: Store, console: Console, emit: Emit) -> None:
-    """Name all endpoints of the plan that did not learn, whichever run made them."""
-    found: Mapping[str, Any] = {}
-    try:
-        found = find_unlearned(plan, store)
-        write_unlearned(plan, store, found)
-    except StoreError as error:
-        # As above: the list is worth less than the rest of the report.
-        console.print(str(error))
-    if not found:
-        return
-    emit("unlearned", endpoints=sorted(found))
-    one = len(found) == 1
-    console.print(
-        f"{len(found)} {plural('endpoint', len(found))} did not learn; cells with {'it' if one else 'them'} "
-        "are kept:"
+    return ", ".join(
+        f"{rest[kind]} {plural(name, rest[kind])}" for kind, name in KIND_NAMES.items() if rest[kind]
     )
-    for line in describe(found):
-        console.print(line)
-    console.print(
-        "Try a lower finetune.learning_rate, or other seeds. Figures and summary without these cells:"
-    )
-    console.print(f"  {_analysis(plan.sweep)} --learned-only")
 
 
 def _analysis(sweep: SweepSpec) -> str:

@@ -22,12 +22,12 @@ from xltray.cluster.forecast import Forecast, Work
 from xltray.cluster.running import Running
 from xltray.errors import summary
 from xltray.events import Emit, silent
+from xltray.jobs import KINDS
 
 SUMMARY_SECONDS = 30.0
 REFRESH_SECONDS = 0.5
 FORECAST_SECONDS = 2.0
 PACE_SECONDS = 60.0
-KINDS = ("pretrain", "finetune", "surface")
 
 
 class Board:
