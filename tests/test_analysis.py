@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import made_figures
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -20,48 +20,20 @@ from made_results import (
     UNEVEN,
     Cell,
     Truth,
-    store_of_two_encoders,
     write_cell,
     write_plan,
 )
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from analysis import findings, geometry, lines, pairs, planes
+from analysis import findings
 from analysis.__main__ import main
 from analysis.read import Results, load
-from analysis.style import Drawing, Skipped, encoder_colours
 from analysis.summary import summarise
 from analysis.tables import AnalysisError, NothingThereError
 
 matplotlib.use("Agg")
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store_of_two_encoders(tmp_path_factory.mktemp("store"), plane=UNEVEN)
-
-
-@pytest.fixture(scope="module")
-def results(shared: Path) -> Results:
-    return load(shared)
-
-
-def drawn(outcomes: Iterator[Drawing | Skipped]) -> dict[str, Figure]:
-    return {outcome.name: outcome.figure for outcome in outcomes if isinstance(outcome, Drawing)}
-
-
-def reasons(outcomes: Iterator[Drawing | Skipped]) -> list[str]:
-    return [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
-
-
-def line_named(figure: Figure, panel: int, label: str) -> Line2D:
-    return next(line for line in figure.axes[panel].get_lines() if line.get_label() == label)
-
-
-def at(line: Line2D, alpha: float) -> float:
-    alphas, values = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-    return float(values[np.flatnonzero(np.isclose(alphas, alpha))[0]])
+# Fixtures: pytest looks for them in this module.
+shared, results = made_figures.shared, made_figures.results
 
 
 def row_of(table: pd.DataFrame, encoder: str, task: str = "pos", target: str = "de") -> pd.Series:
@@ -318,29 +290,6 @@ def test_without_a_control_the_summary_says_what_that_means(results: Results) ->
         "There is no randomly initialised control"
         in findings.findings(summarise(results), results.controls)[-1]
     )
-
-
-def test_the_plan_says_which_encoders_are_controls(tmp_path: Path) -> None:
-    """Names do not count: here the trained encoder is the one with "random" in its name."""
-    cells = [Cell(encoder, "pos", "en", "de", 1) for encoder in ("untrained", "random-order")]
-    planned = [write_cell(tmp_path, cell, plane=UNEVEN) for cell in cells]
-    write_plan(tmp_path, "s", planned, controls=["untrained"])
-    results = load(tmp_path)
-    assert results.controls == {"untrained"}
-    assert not any("taken as controls" in note for note in results.notes)
-    for drawings in (lines.draw(results), pairs.draw(results), geometry.draw(results)):
-        figure = next(iter(drawn(drawings).values()))
-        legend = {text.get_text() for one in figure.legends for text in one.get_texts()}
-        assert {"untrained (control)", "random-order"} <= legend
-        colours = encoder_colours(results.encoders, results.controls)
-        shown = {line.get_color() for axes in figure.axes for line in axes.get_lines()}
-        assert set(colours.values()) <= shown
-    (figure,) = drawn(planes.draw(results)).values()
-    titles = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
-    assert titles[:4] == ["random-order", "untrained (control)"] * 2
-    assert main([str(tmp_path)]) == 0
-    summary = (tmp_path / "figures" / "summary.md").read_text(encoding="utf-8")
-    assert "control untrained behaves the same as random-order in 1 of 1 pair" in summary
 
 
 def test_without_a_word_in_the_plan_names_tell_the_controls_and_notes_say_so(tmp_path: Path) -> None:

@@ -6,20 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import made_figures
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from made_results import (
-    UNEVEN,
-    Cell,
-    Truth,
-    store_of_two_encoders,
-    write_cell,
-)
+from made_figures import at, drawn, line_named, reasons
+from made_results import UNEVEN, Cell, Truth, write_cell, write_plan
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from analysis import (
@@ -35,6 +30,7 @@ from analysis import (
     trajectories,
     variances,
 )
+from analysis.__main__ import main
 from analysis.pictures import CAPTIONS
 from analysis.read import Results, load
 from analysis.statistics import bootstrap_band
@@ -43,32 +39,8 @@ from analysis.summary import summarise
 
 matplotlib.use("Agg")
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store_of_two_encoders(tmp_path_factory.mktemp("store"), plane=UNEVEN)
-
-
-@pytest.fixture(scope="module")
-def results(shared: Path) -> Results:
-    return load(shared)
-
-
-def drawn(outcomes: Iterator[Drawing | Skipped]) -> dict[str, Figure]:
-    return {outcome.name: outcome.figure for outcome in outcomes if isinstance(outcome, Drawing)}
-
-
-def reasons(outcomes: Iterator[Drawing | Skipped]) -> list[str]:
-    return [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
-
-
-def line_named(figure: Figure, panel: int, label: str) -> Line2D:
-    return next(line for line in figure.axes[panel].get_lines() if line.get_label() == label)
-
-
-def at(line: Line2D, alpha: float) -> float:
-    alphas, values = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-    return float(values[np.flatnonzero(np.isclose(alphas, alpha))[0]])
+# Fixtures: pytest looks for them in this module.
+shared, results = made_figures.shared, made_figures.results
 
 
 def test_lines_hold_the_normalised_scores_of_both_languages(results: Results) -> None:
@@ -126,6 +98,29 @@ def test_a_control_is_grey_and_leaves_other_colours_alone() -> None:
     assert with_control["mbert"] == encoder_colours(["mbert", "xlmr"], ())["mbert"]
     red, green, blue = matplotlib.colors.to_rgb(with_control["a-control"])
     assert red == green == blue
+
+
+def test_the_plan_says_which_encoders_are_controls(tmp_path: Path) -> None:
+    """Names do not count: here the trained encoder is the one with "random" in its name."""
+    cells = [Cell(encoder, "pos", "en", "de", 1) for encoder in ("untrained", "random-order")]
+    planned = [write_cell(tmp_path, cell, plane=UNEVEN) for cell in cells]
+    write_plan(tmp_path, "s", planned, controls=["untrained"])
+    results = load(tmp_path)
+    assert results.controls == {"untrained"}
+    assert not any("taken as controls" in note for note in results.notes)
+    for drawings in (lines.draw(results), pairs.draw(results), geometry.draw(results)):
+        figure = next(iter(drawn(drawings).values()))
+        legend = {text.get_text() for one in figure.legends for text in one.get_texts()}
+        assert {"untrained (control)", "random-order"} <= legend
+        colours = encoder_colours(results.encoders, results.controls)
+        shown = {line.get_color() for axes in figure.axes for line in axes.get_lines()}
+        assert set(colours.values()) <= shown
+    (figure,) = drawn(planes.draw(results)).values()
+    titles = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
+    assert titles[:4] == ["random-order", "untrained (control)"] * 2
+    assert main([str(tmp_path)]) == 0
+    summary = (tmp_path / "figures" / "summary.md").read_text(encoding="utf-8")
+    assert "control untrained behaves the same as random-order in 1 of 1 pair" in summary
 
 
 def test_pairs_hold_raw_percent_and_the_range_of_seeds(results: Results) -> None:
