@@ -42,14 +42,19 @@ def make_board(
     return Board(jobs, console, clock, **options), clock, out
 
 
+def finish_one(board: Board, clock: Clock) -> None:
+    """Let f1 run for 31 seconds and end, and begin two more."""
+    board.start("f1")
+    clock.now += 31
+    board.complete("f1")
+    board.start("f2")
+    board.start("s1")
+
+
 def test_plain_lines_at_the_start_when_jobs_end_and_at_the_end() -> None:
     board, clock, out = make_board()
     with board.shown("a new local Ray"):
-        board.start("f1")
-        clock.now += 31
-        board.complete("f1")
-        board.start("f2")
-        board.start("s1")
+        finish_one(board, clock)
         clock.now += 5
         board.retry("f2", "OSError: no disk\n  File x")
         board.start("f2")
@@ -155,11 +160,7 @@ def test_machines_get_the_same_as_events() -> None:
     events = io.StringIO()
     board, clock, _ = make_board(emit=JsonLines(events))
     with board.shown("a new local Ray"):
-        board.start("f1")
-        clock.now += 31
-        board.complete("f1")
-        board.start("f2")
-        board.start("s1")
+        finish_one(board, clock)
         board.advance("s1", 40, 465, "points")
         board.tick()
         board.retry("f2", "OSError: no disk\n  File x")

@@ -250,12 +250,17 @@ def test_a_good_checkpoint_is_not_passed_over_for_a_store_that_stalls(
     assert found[0].state == {"steps": 1}
 
 
-def test_one_from_other_weights_is_not_gone_on_from(tiny: Tiny, tmp_path: Path) -> None:
-    job, context = tiny.endpoint(), context_for(tiny, tmp_path)
-    begin(job, context, 2)
+def last_marker(job: FinetuneJob, context: JobContext, *, validations: int) -> tuple[str, Any]:
+    """Fine-tune until so many validations are done; return its checkpoint's marker, path and content."""
+    begin(job, context, validations)
     [last] = checkpoints(context, job)
     marker = f"checkpoints/{job.id}/{last}/DONE.json"
-    done = context.store.read_json(marker)
+    return marker, context.store.read_json(marker)
+
+
+def test_one_from_other_weights_is_not_gone_on_from(tiny: Tiny, tmp_path: Path) -> None:
+    job, context = tiny.endpoint(), context_for(tiny, tmp_path)
+    marker, done = last_marker(job, context, validations=2)
     context.store.write_json(marker, done | {"state": done["state"] | {"initial": "0" * 64}})
     assert len(run_job(job, context)) == 1 + VALIDATIONS
     assert content(context, job) == content(context, job, tiny.root)
@@ -263,10 +268,7 @@ def test_one_from_other_weights_is_not_gone_on_from(tiny: Tiny, tmp_path: Path) 
 
 def test_one_from_another_device_says_so_and_scores_its_best_again(tiny: Tiny, tmp_path: Path) -> None:
     job, context = tiny.endpoint(), context_for(tiny, tmp_path)
-    begin(job, context, 4)
-    [last] = checkpoints(context, job)
-    marker = f"checkpoints/{job.id}/{last}/DONE.json"
-    done = context.store.read_json(marker)
+    marker, done = last_marker(job, context, validations=4)
     done["origin"]["device"] = "cuda: another"
     best = done["state"]["validations"]
     # A count that only the other device finds.
