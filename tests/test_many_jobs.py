@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import ray
-from test_cluster import FakeEvaluator, cell, fake_pretrain, finetune_job, jobs_of, run
+from made_fake_jobs import FakeEvaluator, cell, fake_pretrain, finetune_job, jobs_of, run
+from made_rays import LEFT_OVER
 
 from xltray.cluster.callback import ProgressCallback
 from xltray.cluster.jobrunners import JobRunners
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
 JOBS, EVERY = 400, 100
 """Every hundred jobs the process is looked at."""
 
-pytestmark = pytest.mark.filterwarnings(
-    # Ray leaves pipes and sockets of its own to the garbage collector.
-    "ignore:unclosed:ResourceWarning",
-    "ignore:subprocess .* is still running:ResourceWarning",
-)
+pytestmark = pytest.mark.filterwarnings(*LEFT_OVER)
 
 
 class Mark(NamedTuple):
@@ -132,7 +129,7 @@ def test_jobs_of_different_resources_share_the_devices_side_by_side(
         store.write_json(f"{store.endpoint_path(endpoint.id)}/DONE.json", {})
     others = [finetune_job("pos", f"x{n}").model_copy(update={"cost": 3.0}) for n in range(4)]
     jobs = {job.id: job for job in (surface, *others)}
-    monkeypatch.setattr("test_cluster.FAKES", "test_many_jobs:sleeping_runners")
+    monkeypatch.setattr("made_fake_jobs.FAKES", "test_many_jobs:sleeping_runners")
     outcome, shown = run(store, jobs, device="cuda")
     assert set(outcome.done) == set(jobs), shown
     spans = {id_: store.read_json(f"spans/{id_}.json") for id_ in jobs}

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import ray.cloudpickle
+from made_fake_jobs import cell, jobs_of
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -19,7 +20,6 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 from rich.console import Console
-from test_cluster import cell, jobs_of
 
 from xltray.cluster.callback import ProgressCallback, judge
 from xltray.cluster.jobgraph import JobGraph, State

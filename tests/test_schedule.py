@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from test_cluster import cell, finetune_job, jobs_of
+from made_fake_jobs import cell, finetune_job, jobs_of
 
 from benchmarks.schedule import Sizes, durations, main, measure
 from benchmarks.simulation import Machines, Span, Timeline, critical_path, lower_bound, simulate

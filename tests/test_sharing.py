@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import made_fake_jobs
 import pytest
 import ray
-import test_cluster as cluster_tests
+from made_rays import LEFT_OVER
 from ray.cluster_utils import Cluster
 
 from xltray.cluster import sharing
@@ -21,11 +22,7 @@ from xltray.cluster.session import ClusterError
 from xltray.cluster.sharing import Question, Sight, check_sharing, look
 from xltray.store import Store
 
-pytestmark = pytest.mark.filterwarnings(
-    # Ray leaves pipes and sockets of its own to the garbage collector.
-    "ignore:unclosed:ResourceWarning",
-    "ignore:subprocess .* is still running:ResourceWarning",
-)
+pytestmark = pytest.mark.filterwarnings(*LEFT_OVER)
 
 Answers = Callable[..., dict[str, Sight | str]]
 
@@ -179,11 +176,11 @@ def test_a_second_machine_is_asked(
     monkeypatch.setattr(
         run_module, "check_sharing", lambda store, root: check_sharing(store, root, eye=elsewhere)
     )
-    job = cluster_tests.finetune_job("pos", "aa")
+    job = made_fake_jobs.finetune_job("pos", "aa")
     with pytest.raises(ClusterError, match="other machines of the cluster"):
-        cluster_tests.run(store, {job.id: job})
+        made_fake_jobs.run(store, {job.id: job})
     assert not store.names("notes")
 
     monkeypatch.undo()
-    outcome, _ = cluster_tests.run(store, {job.id: job})
+    outcome, _ = made_fake_jobs.run(store, {job.id: job})
     assert outcome.done == (job.id,)
