@@ -13,6 +13,7 @@ from statistics import mean
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from xltray.corpora import toy_concepts as concepts
 from xltray.corpora.base import Pair
@@ -325,3 +326,31 @@ def test_half_a_pair_does_not_tell_its_label(code: str) -> None:
 def test_the_baseline_would_find_a_leak() -> None:
     leaky = accuracy("qaa", lambda pair: pair.hypothesis + " no" * (pair.label == "contradiction"))
     assert leaky > 0.6
+
+
+# ---------------------------------------------------------------- what counting shared words tells
+
+
+def by_counts(language: str, near_misses: float) -> float:
+    """Return the accuracy of a tree that learned from qaa how many words are shared and how many not."""
+    corpus = ToyCorpus(DataSpec(toy=ToySpec(train_pairs=1500, dev_pairs=600, near_misses=near_misses)))
+
+    def counts(pair: Pair) -> list[int]:
+        one, other = pair.premise.lower().split(), pair.hypothesis.lower().split()
+        shared = len({*one} & {*other})
+        return [len(one), len(other), shared, len({*one}) - shared, len({*other}) - shared]
+
+    def split(language: str, name: str) -> tuple[list[list[int]], list[str]]:
+        pairs = corpus.pairs(language, name)
+        return [counts(pair) for pair in pairs], [pair.label for pair in pairs]
+
+    tree = DecisionTreeClassifier(max_depth=5, min_samples_leaf=10, random_state=0)
+    return float(tree.fit(*split("qaa", "train")).score(*split(language, "dev")))
+
+
+@pytest.mark.parametrize("language", ["qab", "qad"])
+def test_shared_words_tell_less_with_near_misses_and_never_all(language: str) -> None:
+    """The numbers are those of docs/toy-languages.md."""
+    without, with_them = by_counts(language, 0.0), by_counts(language, 1.0)
+    assert 0.62 < without < 0.76
+    assert with_them < without - 0.07
