@@ -142,6 +142,17 @@ def hub_sweep(tmp_path: Path) -> Path:
     )
 
 
+def test_overrides_may_stand_after_options(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = "sweeps/quickstart.yaml"
+    assert main(["show", sweep, "seeds=[0]", "-n", "1", "--task", "pos", "pairs={qaa: [qad]}"]) == 0
+    shown = capsys.readouterr().out
+    assert "qad" in shown
+    assert "qab" not in shown
+    with pytest.raises(SystemExit):
+        main(["show", sweep, "-n", "1", "--tasks", "pos"])
+    assert "unrecognized arguments: --tasks" in capsys.readouterr().err
+
+
 def test_other_counts_than_the_releases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for language in ("en", "sw"):
         put(tmp_path / "XNLI-MT-1.0" / "multinli" / f"multinli.train.{language}.tsv", train_tsv(PAIRS))

@@ -201,13 +201,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = _command(commands, "export", "write the tasks' data in the releases' formats", _run_export)
     command.add_argument("--out", type=Path, required=True, help="the new data root")
     _command(commands, "fetch", "bring everything that a sweep reads into place", _run_fetch)
-    options = parser.parse_args(arguments)
+    options = _parsed(parser, arguments)
     try:
         sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
         return int(options.run(sweep, options))
     except XltrayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, with overrides after options too: ``parse_intermixed_args`` cannot where there are commands."""
+    options, rest = parser.parse_known_args(arguments)
+    if unknown := [argument for argument in rest if argument.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.overrides += rest
+    return options
 
 
 def _command(
