@@ -56,7 +56,7 @@ class Cell:
         return self.job.grid
 
     def evaluate(self, points: Iterable[Any], *, scope: Scope = "all") -> pd.DataFrame:
-        """Score points on the dev sets of both languages.
+        """Score points on the dev sets of the cell's languages.
 
         Args:
             points: pairs (a_src, a_tgt) of Eq. 3, or ``Point``s. A coordinate is a whole number, a

@@ -66,9 +66,7 @@ class CellEvaluator:
             self._shared = None
             self._shared = _Shared(key, job, self.context)
         self.job = job
-        self.dev_sets = {
-            language: self._shared.dev_set(job, language) for language in (job.source, job.target)
-        }
+        self.dev_sets = {language: self._shared.dev_set(job, language) for language in job.languages}
         model = self._shared.model
         self._interpolator = self._between(model, load_endpoints(job, model, self.context))
         for corner, point in CORNERS.items():
@@ -80,7 +78,7 @@ class CellEvaluator:
         return measure(self._held().model.layout, self._held().endpoints)
 
     def score(self, chunk: Chunk) -> list[Score]:
-        """Score points on both languages."""
+        """Score points on all languages of the cell."""
         return [
             score
             for index in chunk.points
@@ -158,7 +156,7 @@ class _Shared:
 
     def dev_set(self, job: SurfaceJob, language: str) -> DevSet:
         """Return a dev set, tokenised at its first use."""
-        endpoint = job.bilingual_endpoint
+        endpoint = job.reader
         key = (language, endpoint.data[language].dev, endpoint.max_dev)
         if key not in self._dev_sets:
             self._dev_sets[key] = load_dev_set(endpoint, language, self.encoder, self.context)

@@ -158,6 +158,7 @@ def check_names(sweep: SweepSpec) -> list[Problem]:
     if any(name in CORPORA for name in corpora.values()):
         for name in dict.fromkeys(corpora.values()):
             problems += _unknown_languages(name, "pairs", sweep.languages(), sweep.data)
+            problems += _unknown_languages(name, "third_languages", sweep.third_languages, sweep.data)
     else:
         problems += _languages_of_none(sweep)
     for where, spec in pretrained.items():
@@ -254,5 +255,5 @@ def _splits(jobs: Iterable[Job]) -> list[tuple[str, Kind, str, Role]]:
             splits |= {(corpus, text_kind(corpus), language, "train") for language in job.encoder.languages}
         else:
             corpus, kind = job.bilingual_endpoint.corpus, example_kind(job.task)
-            splits |= {(corpus, kind, job.source, "dev"), (corpus, kind, job.target, "dev")}
+            splits |= {(corpus, kind, language, "dev") for language in job.languages}
     return sorted(splits, key=lambda split: (split[0], READERS[split[1]], *split[2:]))

@@ -106,6 +106,7 @@ class SurfaceJob(Spec):
     alphas: Items[Exact] = Field(description="mixing coefficients of the lines")
     scopes: Items[Scope]
     evaluation: EvaluationSpec = EvaluationSpec()
+    third: dict[str, str] = Field({}, description="other languages scored, and what their dev sets are")
 
     @property
     def task(self) -> str:
@@ -133,9 +134,21 @@ class SurfaceJob(Spec):
             "alphas": self.alphas,
             "scopes": self.scopes,
             "evaluation": canonical(self.evaluation),
+            **({"third": self.third} if self.third else {}),
         }
         prefix = f"{self.task}-{self.source}-{self.target}-s{self.seed}-{self.encoder.name}"
         return f"{prefix}-{short(fingerprint(content))}"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages scored: source, target, and others by name."""
+        return (self.source, self.target, *sorted(self.third))
+
+    @cached_property
+    def reader(self) -> FinetuneJob:
+        """The bilingual endpoint, with the dev sets of the other languages: all are read alike."""
+        third = {language: LanguageData(train="", dev=dev) for language, dev in self.third.items()}
+        return self.bilingual_endpoint.model_copy(update={"data": self.bilingual_endpoint.data | third})
 
     @property
     def endpoints(self) -> dict[str, FinetuneJob]:

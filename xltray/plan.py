@@ -85,9 +85,9 @@ class Plan:
 
     @property
     def evaluations(self) -> int:
-        """Scored (model, language) pairs: each point of each scope on source and target."""
-        cells = sum(1 for _ in self.of_kind("surface"))
-        return cells * self.points * len(self.sweep.scopes) * 2
+        """Scored (model, language) pairs: each point of each scope on all languages of its cell."""
+        scored = sum(len(job.languages) for job in self.jobs.values() if isinstance(job, SurfaceJob))
+        return scored * self.points * len(self.sweep.scopes)
 
     def needed(self, done: Container[str]) -> dict[str, Job]:
         """Return the jobs to run, given the ids of those whose results exist.
@@ -181,10 +181,10 @@ class _Planner:
         return job
 
     def _surface(self, encoder: EncoderRef, task: str, seed: int, source: str, target: str) -> SurfaceJob:
-        grid = self.sweep.grid
-        dev_bytes = sum(
-            self.inputs.data(self.inputs.corpus(task), language, "dev").size for language in (source, target)
-        )
+        grid, corpus = self.sweep.grid, self.inputs.corpus(task)
+        third = [language for language in self.sweep.third_languages if language not in (source, target)]
+        dev = {language: self.inputs.data(corpus, language, "dev") for language in (source, target, *third)}
+        evaluated_bytes = sum(one.size for one in dev.values()) * self.points * len(self.sweep.scopes)
         return SurfaceJob(
             source=source,
             target=target,
@@ -195,5 +195,6 @@ class _Planner:
             alphas=tuple(sorted(set(grid.lines.values()))) if grid.lines else (),
             scopes=self.sweep.scopes,
             evaluation=self.sweep.evaluation,
-            cost=self.weight[encoder.name] * dev_bytes * self.points * len(self.sweep.scopes),
+            third={language: dev[language].fingerprint for language in third},
+            cost=self.weight[encoder.name] * evaluated_bytes,
         )

@@ -147,10 +147,8 @@ def write_predictions(
     stored = _stored(job, context)
     device = _load(job, evaluator)
     task = get_task(job.task)
-    languages = (job.source, job.target)
-    examples = {
-        language: read_examples(job.bilingual_endpoint, language, "dev", context) for language in languages
-    }
+    languages = job.languages
+    examples = {language: read_examples(job.reader, language, "dev", context) for language in languages}
     paths: list[str] = []
     unpredicted: dict[str, int] = {}
     for name, point in points.items():

@@ -28,6 +28,7 @@ def splits(sweep: SweepSpec) -> list[Split]:
     for task in sweep.tasks:
         name, kind = corpus_name(task, sweep.data), example_kind(task)
         found += [Split(name, kind, language, role) for language in sweep.languages() for role in _ROLES]
+        found += [Split(name, kind, language, "dev") for language in sweep.third_languages]
     for spec in [encoder.pretrain for encoder in sweep.encoders.values() if encoder.pretrain]:
         found += [
             Split(spec.corpus, text_kind(spec.corpus), language, "train") for language in spec.languages

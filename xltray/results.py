@@ -218,13 +218,13 @@ def scores_of(table: pa.Table) -> list[Score]:
 
 
 def missing_points(job: SurfaceJob, scores: Iterable[Score]) -> list[tuple[str, int]]:
-    """Return the (scope, point) pairs of a cell not scored on both of its languages, in order."""
+    """Return the (scope, point) pairs of a cell not scored on all of its languages, in order."""
     scored = {(score.scope, score.point, score.language) for score in scores}
     return [
         (scope, point)
         for scope in job.scopes
         for point in range(len(job.grid))
-        if not {(scope, point, job.source), (scope, point, job.target)} <= scored
+        if not {(scope, point, language) for language in job.languages} <= scored
     ]
 
 
@@ -337,7 +337,7 @@ def _with_provenance(schema: pa.Schema, job: SurfaceJob, provenance: Mapping[str
         "encoder": job.encoder.content,
         "dtype": job.evaluation.dtype,
         **{f"endpoint.{corner}": endpoint.id for corner, endpoint in job.endpoints.items()},
-        **{f"data.{language}.dev": data.dev for language, data in job.bilingual_endpoint.data.items()},
+        **{f"data.{language}.dev": data.dev for language, data in job.reader.data.items()},
     }
     return schema.with_metadata({f"{_METADATA_PREFIX}{key}": value for key, value in facts.items()})
 

@@ -240,6 +240,9 @@ class SweepSpec(Spec):
         Field(min_length=1),
         AfterValidator(_targets),
     ] = Field(description="source language: its target languages")
+    third_languages: Annotated[Items[Language], Distinct] = Field(
+        (), description="languages that every cell is scored on besides its own two; none is trained on"
+    )
     seeds: Annotated[Items[NonNegativeInt], Field(min_length=1), Distinct] = (0, 1, 2)
     encoders: Annotated[dict[Name, EncoderSpec], Field(min_length=1)] = Field(
         description="short name: a checkpoint, or an encoder to pretrain"
@@ -266,5 +269,5 @@ class SweepSpec(Spec):
         return FinetuneSpec.model_validate(self.finetune.model_dump() | changes)
 
     def languages(self) -> tuple[str, ...]:
-        """Return every language of the sweep, sorted."""
+        """Return every language that is trained on, sorted."""
         return tuple(sorted({*self.pairs, *(t for targets in self.pairs.values() for t in targets)}))
