@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tokenizers import Tokenizer
 
 from xltray.corpora.conllu_file import read_conllu
-from xltray.pretrain import train_tokenizer
+from xltray.nn.wordpiece import train_tokenizer
 from xltray.spec import PretrainSpec
 
 CHECKED_IN = Path(__file__).parent / "lengths.json"

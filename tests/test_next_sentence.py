@@ -21,7 +21,8 @@ import xltray.nn.masked_words as masked_words_module
 from xltray.corpora.base import Corpus, neighbours_in
 from xltray.corpora.toy import ToyCorpus
 from xltray.nn.encoder import build_encoder
-from xltray.nn.masked_words import CLS, MASK, SEP, Losses, Passage, encode_at, train_masked_words
+from xltray.nn.masked_training import MaskedWordTraining
+from xltray.nn.masked_words import CLS, MASK, SEP, Losses, Passage, encode_at
 from xltray.nn.packing import PackedBatch, Tokens
 from xltray.plan import DataId
 from xltray.spec import DataSpec, PretrainSpec
@@ -216,7 +217,7 @@ def trained(
 
     monkeypatch.setattr(masked_words_module, "encode_at", observed)
     settings = PretrainSpec(languages=("qaa",), mask_rate=0.9, **spec)
-    return list(train_masked_words(encoder(), passages, settings, "cpu")), batches, places
+    return list(MaskedWordTraining(encoder(), passages, settings, "cpu")), batches, places
 
 
 def test_words_of_what_is_asked_about_are_not_masked_and_its_first_token_is_read(

@@ -7,8 +7,8 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,8 +20,9 @@ import xltray.pretrain as pretrain_module
 from xltray.corpora.toy import ToyCorpus
 from xltray.errors import CorpusError
 from xltray.jobs import PRETRAINING_VERSION, PretrainJob, load_job
+from xltray.nn.masked_training import MaskedWordTraining
 from xltray.nn.masked_words import CLS, MASK, SEP, SPECIALS, Losses
-from xltray.pretrain import train_tokenizer
+from xltray.nn.wordpiece import train_tokenizer
 from xltray.spec import DataSpec, PretrainSpec
 
 SPEC = PretrainSpec.model_validate(PRETRAIN)
@@ -152,14 +153,13 @@ def test_training_shows_nothing_but_its_progress(tmp_path: Path, capfd: pytest.C
 
 def test_the_loss_falls_and_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses: list[Losses] = []
-    train = pretrain_module.train_masked_words
 
-    def observed(*arguments: object) -> Iterator[Losses]:
-        for loss in train(*arguments):  # type: ignore[arg-type]
-            losses.append(loss)
-            yield loss
+    class Observed(MaskedWordTraining):
+        def __next__(self) -> Losses:
+            losses.append(super().__next__())
+            return losses[-1]
 
-    monkeypatch.setattr(pretrain_module, "train_masked_words", observed)
+    monkeypatch.setattr(pretrain_module, "MaskedWordTraining", Observed)
     tiny = make_tiny(tmp_path, encoders={"small": {"pretrain": PRETRAIN | EASIER | {"steps": 200}}})
     progress = run_job(tiny.encoder(), tiny.context)
     assert [p[:3] for p in progress] == [(done, 200, "steps") for done in (0, 50, 100, 150, 200)]
@@ -199,11 +199,12 @@ def test_the_control_has_the_tokenizer_and_the_weights_that_training_starts_from
     control = encoder_of(tmp_path / "control", steps=0)
     start: dict[str, torch.Tensor] = {}
 
-    def first_look(encoder: torch.nn.Module, *_: object) -> Iterator[Losses]:
-        start.update({name: value.clone() for name, value in encoder.state_dict().items()})
-        return iter(())
+    class FirstLook(MaskedWordTraining):
+        def __init__(self, encoder: torch.nn.Module, *rest: Any) -> None:
+            super().__init__(encoder, *rest)
+            start.update({name: value.clone() for name, value in encoder.state_dict().items()})
 
-    monkeypatch.setattr(pretrain_module, "train_masked_words", first_look)
+    monkeypatch.setattr(pretrain_module, "MaskedWordTraining", FirstLook)
     encoder_of(tmp_path / "trained")
     assert (folder(control) / "tokenizer.json").read_bytes() == (folder(tiny) / "tokenizer.json").read_bytes()
     weights = AutoModel.from_pretrained(folder(control), add_pooling_layer=False).state_dict()

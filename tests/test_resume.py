@@ -232,7 +232,7 @@ def test_a_good_checkpoint_is_not_passed_over_for_a_store_that_stalls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Checkpoints("x", JobContext(Store(str(tmp_path)), data=None, checkpoint_seconds=0.0))  # type: ignore[arg-type]
-    kept.write(Checkpoint({"steps": 1}, [], {}))
+    kept.write(Checkpoint({"steps": 1, "initial": "a", "resumed": []}, [], {}))
     copy = pyarrow.fs.copy_files
 
     def stalls(*_: object) -> None:
@@ -240,14 +240,14 @@ def test_a_good_checkpoint_is_not_passed_over_for_a_store_that_stalls(
 
     monkeypatch.setattr(pyarrow.fs, "copy_files", stalls)
     with pytest.raises(StoreError, match="AWS Error NETWORK") as caught:
-        kept.latest()
+        kept.latest("a")
     assert caught.value.may_pass
     monkeypatch.setattr(pyarrow.fs, "copy_files", copy)
     kept.store.write_bytes(f"{kept.folder}/00000002-half/weights.safetensors", b"half")
     kept.store.write_bytes(f"{kept.folder}/00000003-file", b"")
-    found = kept.latest()
+    found = kept.latest("a")
     assert found is not None
-    assert found[0].state == {"steps": 1}
+    assert found.checkpoint.state == {"steps": 1, "initial": "a", "resumed": []}
 
 
 def last_marker(job: FinetuneJob, context: JobContext, *, validations: int) -> tuple[str, Any]:
@@ -264,6 +264,18 @@ def test_one_from_other_weights_is_not_gone_on_from(tiny: Tiny, tmp_path: Path) 
     context.store.write_json(marker, done | {"state": done["state"] | {"initial": "0" * 64}})
     assert len(run_job(job, context)) == 1 + VALIDATIONS
     assert content(context, job) == content(context, job, tiny.root)
+
+
+def test_one_of_another_job_is_not_gone_on_from(
+    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = context_for(tiny, tmp_path)
+    other, job = with_recipe(tiny.endpoint(), learning_rate=1e-3), tiny.endpoint()
+    begin(other, context, 2)
+    (tmp_path / "checkpoints" / other.id).rename(tmp_path / "checkpoints" / job.id)
+    assert len(run_job(job, context)) == 1 + VALIDATIONS
+    assert content(context, job) == content(context, job, tiny.root)
+    assert f"found one of job {other.id}, expected one of {job.id}" in caplog.text
 
 
 def test_one_from_another_device_says_so_and_scores_its_best_again(tiny: Tiny, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from made_conllu import row, write
 from transformers import PreTrainedTokenizerFast
 
 from xltray.corpora.conllu_file import read_conllu
-from xltray.pretrain import train_tokenizer
+from xltray.nn.wordpiece import train_tokenizer
 from xltray.spec import PretrainSpec
 from xltray.tasks.words import Frame, frame, separating, split_words
 

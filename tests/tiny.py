@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
+from transformers import PreTrainedModel
 
 import xltray.pretrain as pretrain_module
 from xltray.context import JobContext, Progress
@@ -16,6 +16,7 @@ from xltray.evaluator import LocalPool
 from xltray.finetune import finetune
 from xltray.inputs import FileInputs
 from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
+from xltray.nn.masked_training import MaskedWordTraining
 from xltray.nn.masked_words import Losses, Passage
 from xltray.plan import Plan, make_plan
 from xltray.pretrain import pretrain
@@ -138,12 +139,16 @@ def passages_of(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> list[Passage]:
     """Pretrain without training and return what it would be on."""
     seen: list[Passage] = []
 
-    def observed(_: torch.nn.Module, passages: Sequence[Passage], *__: object) -> Iterator[Losses]:
-        seen.extend(passages)
-        return iter(())
+    class Observed(MaskedWordTraining):
+        def __init__(self, encoder: PreTrainedModel, passages: Sequence[Passage], *rest: Any) -> None:
+            super().__init__(encoder, passages, *rest)
+            seen.extend(passages)
+
+        def __next__(self) -> Losses:
+            raise StopIteration
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain_module, "train_masked_words", observed)
+        patch.setattr(pretrain_module, "MaskedWordTraining", Observed)
         run_job(tiny.encoder(), tiny.context)
     return seen
 

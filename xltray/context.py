@@ -36,4 +36,5 @@ class JobContext:
     device: str = "cpu"
     threads: int = 1
     checkpoint_seconds: float = 60.0
-    """A fine-tuning is saved at a validation if so many seconds of work would be lost; 0: at each."""
+    """A training is saved once so many seconds of work would be lost: pretraining at any step, fine-tuning at
+    a validation; 0: at each."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class _Run:
                     losses.clear()
                     scores = {**self.validations.latest(), "validation_seconds": time.monotonic() - begin}
                     if not self.validations.exhausted and self.steps < total and self.checkpoints.is_due:
-                        self._write_checkpoint(training)
+                        self._write_checkpoint(training, total)
                 if scores or self.steps % PROGRESS_STEPS == 0:
                     yield Progress(self.steps, total, "steps", scores)
                 if self.validations.exhausted:
@@ -159,13 +159,14 @@ class _Run:
         self.model.train()
         return evaluations
 
-    def _write_checkpoint(self, training: Training) -> None:
+    def _write_checkpoint(self, training: Training, total: int) -> None:
         values, tensors = training.state()
         tensors["weights"] = self.flat.flat_P.detach().cpu()
         if self.validations.best_step != self.steps:
             tensors["best"] = self.best_P.cpu()
         state = {
             "steps": self.steps,
+            "total": total,
             "initial": self.initial,
             "training": values,
             "validations": self.validations.state(),
@@ -176,15 +177,13 @@ class _Run:
 
     def _resume(self, training: Training) -> None:
         """Go on from the last checkpoint, if there is one of a training from these weights."""
-        found = self.checkpoints.latest()
-        if found is None or found[0].state["initial"] != self.initial:
+        found = self.checkpoints.latest(self.initial)
+        if found is None:
             return
-        (state, rows, tensors), origin = found
+        (state, rows, tensors), exact, self.resumed = found
         self.steps = state["steps"]
         self.begun -= state["seconds"]
         self.validations.restore(state["validations"], rows)
-        exact = self.checkpoints.origin.repeats(origin)
-        self.resumed = [*state["resumed"], {"step": self.steps, "exact": exact, "from": asdict(origin)}]
         self.best_P.copy_(tensors.get("best", tensors["weights"]))
         if not exact:
             # Its counts must be those that a surface finds at this corner, on the kind of device used now.

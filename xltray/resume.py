@@ -1,12 +1,13 @@
-"""Checkpoints of a fine-tuning that is under way: one that lost its machine goes on from the last.
+"""Checkpoints of a training that is under way: one that lost its machine goes on from the last.
 
-    checkpoints/<endpoint id>/<step>-<random>/      weights.safetensors  history.parquet  DONE.json
+    checkpoints/<job id>/<step>-<random>/      weights.safetensors  history.parquet  DONE.json
 
 A checkpoint holds all that the next step depends on: weights, the optimiser's moments, the state of
-random numbers, the schedule's place, and what validation has found so far. On a CPU the weights at the
-end are, bit for bit, those of a run that nothing disturbed. On a GPU, sums are not added in the same
-order twice anyway; and on another kind of device, with other versions or threads, nothing promises equal
-bits. ``Origin`` tells these cases apart, and the endpoint's DONE.json says which one it was (``resumed``).
+random numbers, the places of the schedule and in the data, and what was found so far: by validation of a
+fine-tuning, in a history, and in DONE.json. On a CPU the weights at the end are, bit for bit, those of a
+run that nothing disturbed. On a GPU, sums are not added in the same order twice anyway; and on another
+kind of device, with other versions or threads, nothing promises equal bits. ``Origin`` tells these cases
+apart, and the result's DONE.json says which one it was (``resumed``).
 
 A new checkpoint is whole before an older one goes, so that there is one at any moment. Losing one loses
 time and no result: what is damaged is passed over.
@@ -34,7 +35,7 @@ from xltray.context import JobContext
 from xltray.errors import DamagedError, StoreError
 from xltray.nn.device import device_name
 from xltray.results import HISTORY_SCHEMA, provenance
-from xltray.store import DONE, Store
+from xltray.store import DONE
 
 _ROWS = pa.schema([field for field in HISTORY_SCHEMA if field.name != "selected"])
 _WEIGHTS, _HISTORY = "weights.safetensors", "history.parquet"
@@ -70,23 +71,35 @@ class Origin:
 
 
 class Checkpoint(NamedTuple):
-    """Where a training stands after a validation."""
+    """Where a training stands."""
 
     state: Mapping[str, Any]
-    """Plain values, as JSON has them."""
+    """Plain values, as JSON has them: ``steps`` of ``total`` done, ``initial``, the hash of the weights that
+    training started from, ``resumed`` as in DONE.json, and what the kind of training needs."""
     rows: list[dict[str, Any]]
-    """The history so far (``results.HISTORY_SCHEMA``, except ``selected``)."""
+    """The history so far (``results.HISTORY_SCHEMA``, except ``selected``); of a pretraining, none."""
     tensors: Mapping[str, Tensor]
     """On the CPU."""
 
 
-class Checkpoints:
-    """The checkpoints of one fine-tuning: after ``context.checkpoint_seconds`` of work, 0 for all."""
+class Found(NamedTuple):
+    """A checkpoint to go on from."""
 
-    def __init__(self, endpoint_id: str, context: JobContext) -> None:
-        """Keep those of an endpoint in the context's store."""
+    checkpoint: Checkpoint
+    exact: bool
+    """Whether the end will have the bits of a run that nothing disturbed."""
+    resumed: list[dict[str, Any]]
+    """What DONE.json is to say of it, and of those before it."""
+
+
+class Checkpoints:
+    """The checkpoints of one training: after ``context.checkpoint_seconds`` of work, 0 for all."""
+
+    def __init__(self, job_id: str, context: JobContext) -> None:
+        """Keep those of a job in the context's store."""
         self.store = context.store
-        self.folder = self.store.checkpoints_path(endpoint_id)
+        self.job_id = job_id
+        self.folder = self.store.checkpoints_path(job_id)
         self.origin = Origin.here(context)
         self._seconds = context.checkpoint_seconds
         self._written = time.monotonic()
@@ -109,7 +122,7 @@ class Checkpoints:
                 local = Path(place)
                 save_file(dict(checkpoint.tensors), local / _WEIGHTS)
                 pq.write_table(pa.Table.from_pylist(checkpoint.rows, schema=_ROWS), local / _HISTORY)
-                done = {"state": checkpoint.state, "origin": asdict(self.origin)}
+                done = {"job": self.job_id, "state": checkpoint.state, "origin": asdict(self.origin)}
                 self.store.publish_directory(local, f"{self.folder}/{name}", done)
             for other in older:
                 self.store.delete(f"{self.folder}/{other}")
@@ -121,8 +134,12 @@ class Checkpoints:
         self._written = time.monotonic()
         self._took = self._written - begin
 
-    def latest(self) -> tuple[Checkpoint, Origin] | None:
-        """Return the last whole checkpoint and where it was made; None if there is none.
+    def latest(self, initial: str) -> Found | None:
+        """Return the last whole checkpoint of this job; None if there is none.
+
+        Args:
+            initial: a hash of the weights that the training starts from here; a checkpoint of one that
+                started from others is passed over.
 
         Raises:
             StoreError: if the store cannot be read. A checkpoint passed over for that would be lost, for the
@@ -130,7 +147,10 @@ class Checkpoints:
         """
         for name in reversed(self.store.names(self.folder)):
             try:
-                return _read(self.store, f"{self.folder}/{name}")
+                checkpoint, origin = self._read(f"{self.folder}/{name}", initial)
+                exact = self.origin.repeats(origin)
+                step = {"step": checkpoint.state["steps"], "exact": exact, "from": asdict(origin)}
+                return Found(checkpoint, exact, [*checkpoint.state["resumed"], step])
             # Whatever is wrong with it: of a version that wrote other fields, cut short, bits flipped.
             except (StoreError, OSError, KeyError, TypeError, ValueError) as error:
                 if isinstance(error, StoreError) and not _is_broken(error):
@@ -139,8 +159,23 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Remove all checkpoints: the endpoint is done."""
+        """Remove all checkpoints: the job is done."""
         self.store.delete(self.folder)
+
+    def _read(self, path: str, initial: str) -> tuple[Checkpoint, Origin]:
+        done = self.store.read_json(f"{path}/{DONE}")
+        if done["job"] != self.job_id:
+            raise ValueError(f"found one of job {done['job']}, expected one of {self.job_id}")
+        if done["state"]["initial"] != initial:
+            raise ValueError("found one of a training that started from other weights, expected the same")
+        with tempfile.TemporaryDirectory() as place:
+            # A copy even of a store on this machine: its bytes are compared with what was written.
+            local = Path(place) / "checkpoint"
+            self.store.fetch_directory(path, local)
+            rows = pq.read_table(local / _HISTORY).to_pylist()
+            # Copies: the library's tensors are views of the file, which goes.
+            tensors = {name: tensor.clone() for name, tensor in load_file(local / _WEIGHTS).items()}
+        return Checkpoint(done["state"], rows, tensors), Origin(**done["origin"])
 
 
 def _is_broken(error: StoreError) -> bool:
@@ -148,15 +183,3 @@ def _is_broken(error: StoreError) -> bool:
     return isinstance(error, DamagedError) or isinstance(
         error.__cause__, FileNotFoundError | NotADirectoryError | ValueError
     )
-
-
-def _read(store: Store, path: str) -> tuple[Checkpoint, Origin]:
-    done = store.read_json(f"{path}/{DONE}")
-    with tempfile.TemporaryDirectory() as place:
-        # A copy even of a store on this machine: its bytes are compared with what was written.
-        local = Path(place) / "checkpoint"
-        store.fetch_directory(path, local)
-        rows = pq.read_table(local / _HISTORY).to_pylist()
-        # Copies: the library's tensors are views of the file, which goes.
-        tensors = {name: tensor.clone() for name, tensor in load_file(local / _WEIGHTS).items()}
-    return Checkpoint(done["state"], rows, tensors), Origin(**done["origin"])

@@ -206,7 +206,8 @@ class RuntimeSpec(Spec):
     checkpoint_seconds: float = Field(
         60.0,
         ge=0,
-        description="a fine-tuning is saved at a validation if so many seconds would be lost; 0: at each",
+        description="a training is saved once so many seconds of it would be lost: pretraining at any step, "
+        "fine-tuning at a validation; 0: at each",
     )
 
 

@@ -5,7 +5,7 @@ module is the only owner of paths and of commits:
 
     encoders/<id>/      encoders that xltray pretrained itself; DONE.json is written last
     endpoints/<id>/     spec.json  model.safetensors  history.parquet  DONE.json
-    checkpoints/<endpoint id>/           of a fine-tuning that is under way (``resume.py``)
+    checkpoints/<job id>/                of a training that is under way (``resume.py``)
     surfaces/encoder=<name>/task=<task>/<cell id>.parquet        _<cell id>.parts/ while under way
     geometry/encoder=<name>/task=<task>/<cell id>.parquet
     predictions/<cell id>/<point>/<language>.conllu|iob2|tsv     gold/<language>.conllu beside the points
@@ -61,9 +61,9 @@ class Store(Files):
         """Return the folder of what a job other than a surface makes."""
         return self.encoder_path(job.id) if isinstance(job, PretrainJob) else self.endpoint_path(job.id)
 
-    def checkpoints_path(self, endpoint_id: str) -> str:
-        """Return the folder with checkpoints of an endpoint that is being fine-tuned."""
-        return f"checkpoints/{endpoint_id}"
+    def checkpoints_path(self, job_id: str) -> str:
+        """Return the folder with checkpoints of a training that is under way."""
+        return f"checkpoints/{job_id}"
 
     def surface_path(self, job: SurfaceJob) -> str:
         """Return the Parquet file with the scores of a cell."""
@@ -209,7 +209,7 @@ class Store(Files):
         self._download(path, self.read_bytes(f"{path}/{DONE}"), folder)
 
     def drop_checkpoints(self, done: Container[str]) -> None:
-        """Remove checkpoints of finished endpoints, left by a process that was killed just then."""
+        """Remove checkpoints of finished jobs, left by a process that was killed just then."""
         for name in self.names("checkpoints"):
             if name in done:
                 self.delete(self.checkpoints_path(name))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from xltray.nn.flat import FlatModel
 from xltray.nn.model import EndpointModel
-from xltray.nn.optimisation import adamw, warmup_then_linear
+from xltray.nn.optimisation import adamw, restore_training, training_state, warmup_then_linear
 from xltray.spec import FinetuneSpec
 from xltray.tasks.base import Encoded, Loss, Task
 
@@ -41,22 +40,11 @@ class Training:
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what the next step depends on besides the weights: plain values, and tensors by name."""
-        optimizer = self.optimizer.state_dict()
-        (moments,) = optimizer["state"].values()
-        tensors = {name: tensor.detach().cpu() for name, tensor in moments.items()}
-        tensors["random"] = torch.get_rng_state()
-        if self.device != "cpu":
-            tensors["random_cuda"] = torch.cuda.get_rng_state(self.device)
-        return {"groups": optimizer["param_groups"], "schedule": self.scheduler.state_dict()}, tensors
+        return training_state(self.optimizer, self.scheduler, self.device)
 
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on where ``state`` was taken; on another kind of device, with other random numbers."""
-        moments = {name: tensor for name, tensor in tensors.items() if not name.startswith("random")}
-        self.optimizer.load_state_dict({"state": {0: moments}, "param_groups": values["groups"]})
-        self.scheduler.load_state_dict(dict(values["schedule"]))
-        torch.set_rng_state(tensors["random"])
-        if self.device != "cpu" and "random_cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random_cuda"], self.device)
+        restore_training(self.optimizer, self.scheduler, self.device, values, tensors)
 
     def step(self, sequences: Sequence[Encoded]) -> Tensor:
         """Train on a batch, with the model in training mode; returns its mean loss, still on the device."""

@@ -1,11 +1,11 @@
-"""Training a BERT to name masked words (Devlin et al. 2019), also in a sentence and its translation.
+"""Naming masked words (Devlin et al. 2019), also in a sentence and its translation: what a BERT learns from.
 
 A sequence of two segments may be a sentence and its translation, in both of which words are masked:
 a word can then be named from the other language (translation language modelling, Conneau and Lample
 2019). Or it is two texts of which the encoder has to tell whether the second follows the first (BERT's
 next-sentence prediction), read at the first token. No word of these is masked, unlike in BERT: two
-masks look like a word that the texts share, and shared words are what a small encoder has to find. For
-its sake these texts come first.
+masks look like a word that the texts share, and shared words are what a small encoder has to find.
+Training on them is in ``masked_training.py``.
 
 Training of encoders this small only starts when the output bias is initialised with the unigram
 log-probabilities. Shapes: T tokens of a batch, M of them masked, S sequences that are asked
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import chain, count, islice
+from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -26,18 +26,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xltray.nn.encoder import encode_at
-from xltray.nn.model import seed_of
-from xltray.nn.optimisation import adamw, warmup_then_linear
 from xltray.nn.packing import Layout, Tokens, pack
-from xltray.spec import PretrainSpec
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
-
-ASKED_FIRST = 2
-"""Passes over the texts that are asked about, before any word is masked. A small encoder finds out in
-them what texts share; asked amid masks from the start, it takes four times the steps, or never does.
-A quarter of all steps at most."""
 
 
 class Passage(NamedTuple):
@@ -45,27 +37,6 @@ class Passage(NamedTuple):
 
     tokens: Tokens
     follows: bool | None = None
-
-
-def train_masked_words(
-    encoder: PreTrainedModel, passages: Sequence[Passage], spec: PretrainSpec, device: str
-) -> Iterator[Losses]:
-    """Train a BERT; yields the losses of each step."""
-    heads = _Heads(encoder, passages).to(device)
-    # A list: walking through the modules at every step takes as long as the optimizer.
-    parameters = [*encoder.parameters(), *heads.parameters()]
-    optimizer = adamw(parameters, learning_rate=spec.learning_rate, weight_decay=spec.weight_decay)
-    scheduler = warmup_then_linear(optimizer, steps=spec.steps, warmup=spec.warmup)
-    generator = torch.Generator().manual_seed(seed_of("masks", spec.seed))
-    encoder.train()
-    for members in _batches(passages, spec, generator):
-        words, following = heads(encoder, [passages[i] for i in members], spec.mask_rate, generator)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack([loss for loss in (words, following) if loss is not None]).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        scheduler.step()
-        yield Losses(*(None if loss is None else float(loss.detach()) for loss in (words, following)))
 
 
 class Losses(NamedTuple):
@@ -99,7 +70,7 @@ def mask_words(ids_T: Tensor, rate: float, vocabulary: int, generator: torch.Gen
     return Masked(seen_T, chosen_T)
 
 
-class _Heads(nn.Module):
+class Heads(nn.Module):
     """The encoder's two objectives: naming masked words, and telling what follows what."""
 
     def __init__(self, encoder: PreTrainedModel, passages: Sequence[Passage]) -> None:
@@ -161,21 +132,3 @@ class _MaskedWordHead(nn.Module):
     def forward(self, hidden_MH: Tensor, embeddings_VH: Tensor) -> Tensor:
         """Return logits_MV over the vocabulary."""
         return F.linear(self.transform(hidden_MH), embeddings_VH, self.bias)
-
-
-def _batches(
-    passages: Sequence[Passage], spec: PretrainSpec, generator: torch.Generator
-) -> Iterator[list[int]]:
-    """Yield ``steps`` batches of sequences of similar length, in random order."""
-    order = sorted(range(len(passages)), key=lambda i: len(passages[i].tokens.ids))
-    asked = [index for index in order if passages[index].follows is not None]
-    first = chain.from_iterable(_one_pass(asked, spec.batch_size, generator) for _ in range(ASKED_FIRST))
-    then = chain.from_iterable(_one_pass(order, spec.batch_size, generator) for _ in count())
-    return islice(chain(islice(first, spec.steps // 4), then), spec.steps)
-
-
-def _one_pass(order: Sequence[int], batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Yield the batches of one pass in random order."""
-    batches = [list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
-    for index in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[index]
