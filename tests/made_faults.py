@@ -112,17 +112,21 @@ def kill_node(node: Any, whole: bool) -> None:
 
 
 def check_results(tiny: Tiny, root: Path) -> list[Any]:
-    """Compare all results with the undisturbed run's; returns what was said of resumptions."""
+    """Compare all results with the undisturbed run's; returns what was said of resumptions.
+
+    These are of a pretraining too, unless its encoder was in the store from the start.
+    """
     store, cell = Store(str(root)), tiny.cell()
     for path in (store.surface_path(cell), store.geometry_path(cell)):
         found, expected = store.read_table(path), tiny.store.read_table(path)
         assert found.equals(expected), path
         assert len(found) == len(found.group_by(found.column_names).aggregate([])), "no row is doubled"
     resumed = []
-    for endpoint in cell.endpoints.values():
-        path = f"{store.endpoint_path(endpoint.id)}/model.safetensors"
-        assert store.read_bytes(path) == tiny.store.read_bytes(path)
-        resumed += store.read_json(f"endpoints/{endpoint.id}/DONE.json").get("resumed", [])
+    for job in (tiny.encoder(), *cell.endpoints.values()):
+        folder = store.folder(job)
+        weights = f"{folder}/model.safetensors"
+        assert store.read_bytes(weights) == tiny.store.read_bytes(weights), weights
+        resumed += store.read_json(f"{folder}/DONE.json").get("resumed", [])
     assert not store.names("checkpoints")
     assert not store.exists(store.parts_path(cell))
     assert not list(root.rglob("*.tmp"))

@@ -1,11 +1,13 @@
 """A sweep at a slow pace: ``python tests/made_slow_jobs.py SWEEP.yaml ...`` is xltray.sweep, with pauses.
 
 Jobs are the real ones; after each step they leave a note in a folder, so that a test knows which process to
-kill, and when.
+kill, and when. While there is a file ``full`` or ``stalled`` in that folder, the workers' store refuses what
+a full disk would refuse, or does not answer at all.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -18,6 +20,7 @@ from typing import Any
 
 from xltray.cluster.jobrunners import JobRunners, real_runners
 from xltray.context import JobContext, Progress
+from xltray.files import Files
 
 NOTES = "XLTRAY_FAULT_NOTES"
 PAUSE = 0.25
@@ -26,26 +29,51 @@ PAUSE = 0.25
 def slow_runners() -> JobRunners:
     """The real jobs, with notes and pauses."""
     real = real_runners()
+    _let_stores_fail()
 
-    def finetune(job: Any, context: JobContext) -> Iterator[Progress]:
-        for number, progress in enumerate(real.finetune(job, context), 1):
-            _note("finetune", number)
-            yield progress
+    def noted(kind: str, run: Callable[[Any, JobContext], Iterator[Progress]]) -> Any:
+        def steps(job: Any, context: JobContext) -> Iterator[Progress]:
+            for number, progress in enumerate(run(job, context), 1):
+                _note(kind, number)
+                yield progress
+
+        return steps
 
     def evaluator(context: JobContext) -> Any:
         inner = real.evaluator(context)
         score = inner.score
         done = [0]
 
-        def noted(chunk: Any) -> Any:
+        def slowly(chunk: Any) -> Any:
             done[0] += 1
             _note("server", done[0])
             return score(chunk)
 
-        inner.score = noted  # type: ignore[method-assign]
+        inner.score = slowly  # type: ignore[method-assign]
         return inner
 
-    return JobRunners(real.pretrain, finetune, real.surface, evaluator)
+    pretrain, finetune = noted("pretrain", real.pretrain), noted("finetune", real.finetune)
+    return JobRunners(pretrain, finetune, real.surface, evaluator)
+
+
+def _let_stores_fail() -> None:
+    """Make this process's stores fail while a file asks for it."""
+    notes, patiently = Path(os.environ[NOTES]), Files._patiently
+    if getattr(patiently, "faulty", False):
+        return
+
+    def faulty(self: Files, verb: str, path: str, action: Callable[[], Any]) -> Any:
+        def attempt() -> Any:
+            if (notes / "stalled").exists():
+                raise OSError(errno.EIO, "no answer")
+            if verb == "write" and (notes / "full").exists():
+                raise OSError(errno.ENOSPC, "no space left on device")
+            return action()
+
+        return patiently(self, verb, path, attempt)
+
+    faulty.faulty = True  # type: ignore[attr-defined]
+    Files._patiently = faulty  # type: ignore[method-assign]
 
 
 def _note(kind: str, number: int) -> None:
