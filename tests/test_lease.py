@@ -14,7 +14,7 @@ import pytest
 
 from xltray import lease
 from xltray.errors import StoreError
-from xltray.lease import LeaseError, hold_lease, lease_path
+from xltray.lease import LeaseError, hold_lease, lease_path, running_jobs
 from xltray.store import Store
 
 BEAT, PATIENCE = 0.05, 0.5
@@ -173,3 +173,30 @@ def test_a_store_that_is_out_does_not_hold_up_the_end(store: Store, monkeypatch:
 def refuse_in_patience(self: Store, path: str) -> bool:
     time.sleep(self.patience)
     raise StoreError("out of reach")
+
+
+def test_jobs_that_living_drivers_run_are_known(store: Store) -> None:
+    running = ["a"]
+    said: list[str] = []
+    store.write_json(lease_path(store, "broken"), {"running": 7, "machine": "other"})
+    from_elsewhere(store)
+    with hold_lease(store, "t", said.append, beat=BEAT, patience=PATIENCE, running=lambda: running):
+        assert running_jobs(store, said.append, patience=PATIENCE) == {"a"}
+        assert said == [
+            "waiting up to 0.5 s to see whether process None on other, process 7 on other still runs jobs"
+        ]
+        running.append("b")
+        time.sleep(4 * BEAT)
+        assert running_jobs(store, said.append, patience=0.0) == {"a", "b"}
+    assert running_jobs(store, said.append, patience=0.0) == set()
+
+
+def test_a_driver_elsewhere_lives_if_it_beats(store: Store) -> None:
+    other = {"machine": "other", "boot": "b", "process": 7, "born": "1", "running": ["c"]}
+    store.write_json(lease_path(store, "s"), {**other, "beats": 1})
+
+    def beat(text: str) -> None:
+        store.write_json(lease_path(store, "s"), {**other, "beats": 2})
+
+    assert running_jobs(store, beat, patience=PATIENCE) == {"c"}
+    assert running_jobs(store, lambda text: store.delete(lease_path(store, "s")), patience=PATIENCE) == set()

@@ -71,7 +71,7 @@ def test_it_ends_with_the_bits_of_an_undisturbed_one(undisturbed: Tiny, tmp_path
     assert int(name.split("-")[0]) == steps
     torch.manual_seed(999)  # another process has other random numbers
     progress = run_job(tiny.encoder(), context)
-    assert [(p.done, p.total, p.unit) for p in progress][0] == (steps, STEPS, "steps")
+    assert progress[0][:3] == (steps, STEPS, "steps")
     assert content(tiny) == content(undisturbed)
     done, expected = tiny.done(tiny.encoder()), undisturbed.done(undisturbed.encoder())
     [resumed] = done.pop("resumed")
@@ -160,9 +160,10 @@ def test_killed_while_it_writes_one_it_has_the_one_before(
 
     steps = pretrain(tiny.encoder(), context)
     next(steps)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(context.store, "write_json", die)
-        next(steps)
+        with pytest.raises(KeyboardInterrupt):
+            next(steps)
     assert len(checkpoints(tiny)) == 2
     assert run_job(tiny.encoder(), context)[0].done == 1
     assert content(tiny) == content(undisturbed)

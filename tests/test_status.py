@@ -7,6 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,18 @@ import pytest
 import yaml
 from tiny import Tiny
 
-from xltray.jobs import FinetuneJob, Job, SurfaceJob, parse_job
+import xltray.cluster.run
+import xltray.sweep
+from xltray.cluster.run import RunOutcome
+from xltray.finetune import finetune
+from xltray.jobs import KINDS, FinetuneJob, Job, PretrainJob, SurfaceJob, parse_job
+from xltray.lease import hold_lease, lease_path
+from xltray.pretrain import pretrain
 from xltray.started import write_plan
 from xltray.status import STATES, main
 from xltray.store import Store
 from xltray.sweepfile import dump_sweep
+from xltray.underway import weights_id
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,8 +47,13 @@ def told(capsys: pytest.CaptureFixture[str], *overrides: str) -> tuple[dict[str,
     """Return the numbers of the table by kind of job (see STATES), and all of it."""
     assert main(["tiny.yaml", *overrides]) == 0
     printed = capsys.readouterr().out
-    rows = re.findall(r"(pretrain|finetune|surface)\s+│((?:\s+\d+ [│ ]?){5})", printed)
+    rows = re.findall(r"(pretrain|finetune|surface)\s+│((?:\s+\d+ [│ ]?){6})", printed)
     return {kind: [int(n) for n in re.findall(r"\d+", numbers)] for kind, numbers in rows}, printed
+
+
+def table(*rows: str) -> dict[str, list[int]]:
+    """The numbers of all kinds of jobs, in the order of STATES."""
+    return {kind: [int(number) for number in row.split()] for kind, row in zip(KINDS, rows, strict=True)}
 
 
 def fail(own: Tiny, *jobs: Job) -> None:
@@ -48,27 +63,42 @@ def fail(own: Tiny, *jobs: Job) -> None:
 
 def unfinish(own: Tiny, job: SurfaceJob) -> None:
     part = own.store.read_table(own.store.surface_path(job))
-    own.store.write_table(f"{own.store.parts_path(job)}/x-all-00000-4.parquet", part)
+    weights = weights_id(job, own.store)
+    for name in (
+        f"{weights}-all-00000-4.parquet",
+        f"{weights}-head-00004-7.parquet",
+        "other-all-00000-9.parquet",
+    ):
+        own.store.write_table(f"{own.store.parts_path(job)}/{name}", part)
     own.store.delete(own.store.surface_path(job))
 
 
 def test_all_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     numbers, printed = told(capsys)
-    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [10, 0, 0, 0, 0], "surface": [4, 0, 0, 0, 0]}
+    assert numbers == {
+        "pretrain": [1, 0, 0, 0, 0, 0],
+        "finetune": [10, 0, 0, 0, 0, 0],
+        "surface": [4, 0, 0, 0, 0, 0],
+    }
     assert "Sweep tiny" in printed
     header = printed.splitlines()[2]
     assert re.findall("|".join(STATES), header) == list(STATES)
 
 
 def test_every_state_is_counted(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
-    lost, failed = own.endpoint("pos", "qab"), own.endpoint("pos", "qad")
-    for job in (lost, failed):
+    failed = own.endpoint("pos", "qad")
+    for job in (failed, own.endpoint("pos", "qaa", "qad")):
         own.store.delete(f"endpoints/{job.id}")
     fail(own, failed)
     unfinish(own, own.cell("pos", "qab"))
     own.store.delete(own.store.geometry_path(own.cell("pos", "qad")))
     numbers, printed = told(capsys)
-    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [8, 0, 1, 1, 0], "surface": [2, 1, 0, 1, 0]}
+    assert numbers == {
+        "pretrain": [1, 0, 0, 0, 0, 0],
+        "finetune": [8, 0, 0, 1, 1, 0],
+        "surface": [2, 0, 1, 0, 1, 0],
+    }
+    assert f"interrupted  {own.cell('pos', 'qab').id}, 33% saved\n" in printed, "11 of 33 points"
     assert f"failed  {failed.id}: EndpointError: diverged [bold]\n" in printed
     assert "the end" not in printed
 
@@ -86,19 +116,105 @@ def test_all_of_it_as_json(own: Tiny, capsys: pytest.CaptureFixture[str]) -> Non
     assert told["counts"] == {
         "pretrain": {**none, "done": 1},
         "finetune": {**none, "done": 9, "failed": 1},
-        "surface": {**none, "done": 2, "under way": 1, "missing": 1},
+        "surface": {**none, "done": 2, "interrupted": 1, "missing": 1},
     }
     assert list(told["jobs"]) == list(own.plan.jobs)
-    assert (told["jobs"][failed.id], told["jobs"][running.id]) == ("failed", "under way")
+    assert (told["jobs"][failed.id], told["jobs"][running.id]) == ("failed", "interrupted")
     assert told["failed"] == {failed.id: "EndpointError: diverged [bold]\nTraceback ...\nthe end"}
     assert all(own.plan.jobs[id_].task == "parsing" for id_ in told["unlearned"])
     assert told["unlearned"]
 
 
+def stop(own: Tiny, job: FinetuneJob | PretrainJob, steps: int) -> None:
+    """Leave a checkpoint of a training after so many steps, and no result."""
+    own.store.delete(own.store.folder(job))
+    context = replace(own.context, checkpoint_seconds=0.0)
+    train = finetune(job, context) if isinstance(job, FinetuneJob) else pretrain(job, context)
+    next(progress for progress in train if progress.done >= steps)
+    train.close()
+
+
+def lease(own: Tiny, *running: str, **changes: Any) -> None:
+    """What a driver leaves that runs these jobs of another sweep in the store; it is this process."""
+    own.store.delete(lease_path(own.store, "other"))
+    with hold_lease(own.store, "other", print, beat=60.0, running=lambda: running):
+        content = own.store.read_json(lease_path(own.store, "other"))
+    own.store.write_json(lease_path(own.store, "other"), content | changes)
+
+
+def test_trainings_that_were_cut_short_and_those_that_run(
+    own: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, runs, new = own.endpoint("pos", "qab"), own.endpoint("pos", "qad"), own.endpoint("pos", "qaa", "qad")
+    for job, steps in ((cut, 4), (runs, 2), (new, 0)):
+        stop(own, job, steps)
+    stop(own, own.encoder(), 6)
+    own.store.delete(own.store.checkpoints_path(new.id))
+    for target in ("qab", "qad"):
+        own.store.delete(own.store.surface_path(own.cell("pos", target)))
+    numbers, printed = told(capsys)
+    assert numbers["pretrain"] == [0, 0, 1, 0, 0, 0]
+    assert numbers["finetune"] == [7, 0, 2, 0, 1, 0]
+    assert f"interrupted  {own.encoder().id}, 75% saved\n" in printed
+    assert f"interrupted  {cut.id}, 33% saved\n" in printed
+    # Also what failed before, and is tried again.
+    fail(own, new)
+    lease(own, runs.id, new.id)
+    numbers, printed = told(capsys)
+    assert numbers["finetune"] == [7, 2, 1, 0, 0, 0]
+    assert f"running  {runs.id}, 17% saved\n" in printed
+    assert f"running  {new.id}\n" in printed
+    assert f"interrupted  {cut.id}, 33% saved\n" in printed
+    assert main(["tiny.yaml", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["saved"] == pytest.approx({own.encoder().id: 0.75, cut.id: 1 / 3, runs.id: 1 / 6})
+    # That process has ended; another one has its number.
+    lease(own, runs.id, new.id, born="1")
+    numbers, _ = told(capsys)
+    assert numbers["finetune"] == [7, 0, 2, 1, 0, 0]
+
+
+def test_a_sweep_that_runs_tells_which_jobs_do(
+    own: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running, ended = own.endpoint("pos", "qab"), own.endpoint("pos", "qad")
+    for job in (running, ended, own.cell("pos", "qab"), own.cell("pos", "qad")):
+        cell = isinstance(job, SurfaceJob)
+        own.store.delete(own.store.surface_path(job) if cell else own.store.folder(job))
+    rows: list[list[int]] = []
+
+    def run_plan(*_: object, emit: Any, **__: object) -> RunOutcome:
+        for job, state in ((running, "running"), (ended, "running"), (ended, "failed")):
+            emit("job", id=job.id, kind="finetune", state=state)
+        deadline = time.monotonic() + 20
+        while not rows or (rows[-1][1] != 1 and time.monotonic() < deadline):
+            rows.append(told(capsys)[0]["finetune"])
+        return RunOutcome()
+
+    monkeypatch.setattr(xltray.cluster.run, "run_plan", run_plan)
+    monkeypatch.setattr(xltray.sweep, "hold_lease", partial(hold_lease, beat=0.05))
+    xltray.sweep.main(["tiny.yaml"])
+    assert rows[-1] == [8, 1, 0, 0, 1, 0]
+    assert told(capsys)[0]["finetune"] == [8, 0, 0, 0, 2, 0], "the driver has ended"
+
+
+def test_a_checkpoint_that_is_being_written_tells_nothing(
+    own: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = own.endpoint("pos", "qab")
+    stop(own, job, 2)
+    own.store.delete(own.store.surface_path(own.cell("pos", "qab")))
+    folder = own.store.checkpoints_path(job.id)
+    own.store.write_bytes(f"{folder}/00000009-x/weights.safetensors", b"half")
+    assert f"interrupted  {job.id}, 17% saved\n" in told(capsys)[1]
+    own.store.delete(f"{folder}/{own.store.names(folder)[0]}")
+    assert f"interrupted  {job.id}\n" in told(capsys)[1]
+
+
 def test_what_failed_earlier_and_is_there_now_is_done(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     fail(own, own.endpoint(), own.cell())
     numbers, printed = told(capsys)
-    assert numbers["finetune"] == [10, 0, 0, 0, 0]
+    assert numbers["finetune"] == [10, 0, 0, 0, 0, 0]
     assert "failed  " not in printed.split("└")[-1]
 
 
@@ -110,7 +226,7 @@ def test_a_failed_surface_is_failed_though_parts_are_left(
     unfinish(own, running)
     fail(own, failed)
     numbers, printed = told(capsys)
-    assert numbers["surface"] == [2, 1, 1, 0, 0]
+    assert numbers["surface"] == [2, 0, 1, 1, 0, 0]
     assert f"failed  {failed.id}: EndpointError: diverged [bold]\n" in printed
 
 
@@ -123,18 +239,26 @@ def test_what_only_finished_surfaces_read_is_not_needed(
     # It failed once; nobody needs it any more.
     fail(own, own.endpoint("pos", "qad"))
     numbers, printed = told(capsys)
-    assert numbers == {"pretrain": [0, 0, 0, 0, 1], "finetune": [7, 0, 0, 0, 3], "surface": [4, 0, 0, 0, 0]}
+    assert numbers == {
+        "pretrain": [0, 0, 0, 0, 0, 1],
+        "finetune": [7, 0, 0, 0, 0, 3],
+        "surface": [4, 0, 0, 0, 0, 0],
+    }
     assert "failed  " not in printed.split("└")[-1]
     own.store.delete(own.store.surface_path(own.cell("pos", "qad")))
     numbers, printed = told(capsys)
-    assert numbers == {"pretrain": [0, 0, 0, 1, 0], "finetune": [7, 0, 1, 2, 0], "surface": [3, 0, 0, 1, 0]}
+    assert numbers == {
+        "pretrain": [0, 0, 0, 0, 1, 0],
+        "finetune": [7, 0, 0, 1, 2, 0],
+        "surface": [3, 0, 0, 0, 1, 0],
+    }
     assert f"failed  {own.endpoint('pos', 'qad').id}: EndpointError" in printed
 
 
 def test_the_data_need_not_be_there(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
     # The stored plan counts, not what the sweep file would now mean.
     numbers, _ = told(capsys, "data.root=nowhere", "seeds=[0,1,2]")
-    assert numbers["finetune"] == [10, 0, 0, 0, 0]
+    assert numbers["finetune"] == [10, 0, 0, 0, 0, 0]
 
 
 def test_endpoints_that_did_not_learn_are_named(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +375,11 @@ def test_only_some_jobs_are_shown(own: Tiny, capsys: pytest.CaptureFixture[str])
     for task in ("pos", "parsing"):
         own.store.delete(own.store.surface_path(own.cell(task, "qab")))
     numbers, printed = told(capsys, "--only", "pos-qaa-qab-*")
-    assert numbers == {"pretrain": [1, 0, 0, 0, 0], "finetune": [2, 0, 1, 0, 0], "surface": [0, 0, 0, 1, 0]}
+    assert numbers == {
+        "pretrain": [1, 0, 0, 0, 0, 0],
+        "finetune": [2, 0, 0, 1, 0, 0],
+        "surface": [0, 0, 0, 0, 1, 0],
+    }
     assert f"failed  {lost.id}" in printed
     assert other.id not in printed
     assert "did not learn" not in printed, "the parsers that did not are not shown"

@@ -31,3 +31,23 @@ class JsonLines:
 
 def silent(event: str, **fields: Any) -> None:
     """Write nothing."""
+
+
+class RunningJobs:
+    """Passes events on, and knows from them which jobs are running; other threads may ask."""
+
+    def __init__(self, emit: Emit) -> None:
+        """Pass events on to ``emit``."""
+        self._emit = emit
+        self._ids: frozenset[str] = frozenset()
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        """Take note of an event."""
+        if event == "job":
+            id_ = {fields["id"]}
+            self._ids = self._ids | id_ if fields["state"] == "running" else self._ids - id_
+        self._emit(event, **fields)
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids of the jobs that are running."""
+        return self._ids

@@ -1,6 +1,6 @@
 """One driver a sweep: a lease in the store, renewed while the driver lives.
 
-    sweeps/<name>/driver.json      who runs the sweep: machine, process, and how many beats it gave
+    sweeps/<name>/driver.json      who runs the sweep: machine, process, how many beats it gave; what jobs run
 
 Two drivers of one sweep would do every job twice. No result would be wrong: files appear whole, results of
 the same job are the same, and checksums find what is mixed. But it costs twice the machines, and models that
@@ -21,7 +21,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def hold_lease(
     beat: float = BEAT_SECONDS,
     patience: float = PATIENCE_SECONDS,
     stop: Callable[[], None] | None = None,
+    running: Callable[[], Collection[str]] = tuple,
 ) -> Iterator[None]:
     """Hold the lease of a sweep.
 
@@ -66,13 +67,14 @@ def hold_lease(
         patience: seconds without a beat after which another driver is taken for dead.
         stop: called if another driver takes the lease; the default is SIGTERM to this process, which
             ends a run in good order.
+        running: tells which jobs are running, by id; each beat says it.
 
     Raises:
         LeaseError: if another driver runs the sweep.
     """
     path = lease_path(store, name)
     _await_free(store, path, name, say, patience)
-    keeper = _Keeper(store, path, name, say, beat, stop or _terminate)
+    keeper = _Keeper(store, path, name, say, beat, stop or _terminate, running)
     keeper.renew()
     thread = threading.Thread(target=keeper.run, name="lease", daemon=True)
     thread.start()
@@ -84,13 +86,49 @@ def hold_lease(
         keeper.release()
 
 
+def running_jobs(store: Store, say: Say, *, patience: float = PATIENCE_SECONDS) -> set[str]:
+    """Return the ids of jobs that living drivers run, of any sweep in the store.
+
+    Args:
+        store: the sweeps' store.
+        say: tells the user what is waited for: a driver on another machine is known to live by its next beat.
+        patience: seconds without a beat after which a driver is taken for dead.
+    """
+    names = store.sweep_names()
+    leases = {name: lease for name in names if (lease := _read(store, lease_path(store, name)))}
+    alive = [lease for lease in leases.values() if _lives_here(lease)]
+    unsure = {
+        name: lease for name, lease in leases.items() if not _lives_here(lease) and not _has_died_here(lease)
+    }
+    if unsure:
+        who = ", ".join(map(_who, unsure.values()))
+        say(f"waiting up to {patience:g} s to see whether {who} still runs jobs")
+    deadline = time.monotonic() + patience
+    while unsure and time.monotonic() < deadline:
+        time.sleep(min(0.5, patience / 10))
+        for name, lease in list(unsure.items()):
+            latest = _read(store, lease_path(store, name))
+            if latest != lease:
+                alive += [latest] if latest else []
+                del unsure[name]
+    found = [lease.get("running") for lease in alive]
+    return {str(id_) for ids in found if isinstance(ids, list) for id_ in ids}
+
+
 class _Keeper:
     def __init__(
-        self, store: Store, path: str, name: str, say: Say, beat: float, stop: Callable[[], None]
+        self,
+        store: Store,
+        path: str,
+        name: str,
+        say: Say,
+        beat: float,
+        stop: Callable[[], None],
+        running: Callable[[], Collection[str]],
     ) -> None:
         self.ended = threading.Event()
         self._store, self._path, self._name, self._say = store, path, name, say
-        self._beat, self._stop = beat, stop
+        self._beat, self._stop, self._running = beat, stop, running
         self._owner = uuid.uuid4().hex
         self._beats = 0
 
@@ -114,8 +152,8 @@ class _Keeper:
     def renew(self) -> None:
         """Write the lease with another number."""
         self._beats += 1
-        content = {"owner": self._owner, "beats": self._beats, **_myself()}
-        self._store.write_json(self._path, content)
+        content = {"owner": self._owner, "beats": self._beats, "running": sorted(self._running())}
+        self._store.write_json(self._path, content | _myself())
 
     def release(self) -> None:
         """Remove the lease, if it is still this driver's."""

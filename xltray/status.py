@@ -8,7 +8,8 @@ results are complete. Needs neither Ray nor the data. Overrides say which sweep 
     --json       all of it as one JSON object, with the state of each job
 
     done         the result is in the store
-    under way    a surface of which the store holds parts
+    running      run at present by a driver of this sweep, or of another one in the store
+    interrupted  not running, but the store holds what it will go on from: a checkpoint, or parts of a surface
     failed       failed when it was last tried, and is still missing
     missing      still to do
     not needed   not in the store, but whatever would read it is done
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,19 @@ from rich.table import Table
 
 from xltray.errors import XltrayError, summary
 from xltray.failures import read_failures
-from xltray.jobs import KINDS, Job, SurfaceJob
+from xltray.jobs import KINDS, Job
 from xltray.learned import describe, find_unlearned
+from xltray.lease import running_jobs
 from xltray.plan import Plan
 from xltray.selection import matching, with_prerequisites
 from xltray.started import differing, read_jobs
 from xltray.store import Store
 from xltray.sweepfile import load_sweep
+from xltray.underway import saved_shares
 
-STATES = ("done", "under way", "failed", "missing", "not needed")
+STATES = ("done", "running", "interrupted", "failed", "missing", "not needed")
+_SHOWN = 20
+"""Jobs under way that are shown one by one; the others are counted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown = dict(plan.jobs)
         if options.only:
             shown = with_prerequisites(shown, matching(shown, options.only, "--only", "job"))
-        states = job_states(plan, store, failures)
+        done = store.done_ids(plan.jobs.values())
+        saved = saved_shares([job for job in shown.values() if job.id not in done], store)
+        running = running_jobs(store, lambda text: print(text, file=sys.stderr))
+        states = job_states(plan, done, failures, running, saved)
         unlearned = find_unlearned(plan, store)
         changed = differing(sweep, store)
     except XltrayError as error:
@@ -66,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = {
         "counts": _counts(shown.values(), states),
         "jobs": states,
+        "saved": {id_: share for id_, share in saved.items() if states[id_] in ("running", "interrupted")},
         "failed": {id_: message for id_, message in failures.items() if states.get(id_) == "failed"},
         "unlearned": {id_: entry for id_, entry in unlearned.items() if id_ in shown},
         "changed": changed,
@@ -80,6 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print(name: str, found: Mapping[str, Any], command: str) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(_table(name, found["counts"]))
+    under_way = [(id_, state) for id_, state in found["jobs"].items() if state in ("running", "interrupted")]
+    for id_, state in under_way[:_SHOWN]:
+        console.print(f"{state}  {id_}{_saved(found['saved'], id_)}")
+    if len(under_way) > _SHOWN:
+        console.print(f"and {len(under_way) - _SHOWN} more under way (--json has all)")
     for id_, message in found["failed"].items():
         console.print(f"failed  {id_}: {summary(message)}")
     for line in describe(found["unlearned"]):
@@ -91,23 +105,35 @@ def _print(name: str, found: Mapping[str, Any], command: str) -> None:
         )
 
 
-def job_states(plan: Plan, store: Store, failures: Mapping[str, str]) -> dict[str, str]:
+def _saved(saved: Mapping[str, float | None], id_: str) -> str:
+    share = saved.get(id_)
+    return "" if share is None else f", {share:.0%} saved"
+
+
+def job_states(
+    plan: Plan,
+    done: Collection[str],
+    failures: Container[str],
+    running: Container[str],
+    saved: Container[str],
+) -> dict[str, str]:
     """Return the state of each job, by id."""
-    done = store.done_ids(plan.jobs.values())
     needed = plan.needed(done)
 
-    def state(job: Job) -> str:
-        if job.id in done:
+    def state(id_: str) -> str:
+        if id_ in done:
             return "done"
-        if job.id not in needed:
+        # First: what failed is tried again, and what no result needs may be run for another sweep.
+        if id_ in running:
+            return "running"
+        if id_ not in needed:
             return "not needed"
-        # Before "under way": a surface that failed leaves its parts behind.
-        if job.id in failures:
+        # Before "interrupted": a surface that failed leaves its parts behind.
+        if id_ in failures:
             return "failed"
-        parts = isinstance(job, SurfaceJob) and store.names(store.parts_path(job))
-        return "under way" if parts else "missing"
+        return "interrupted" if id_ in saved else "missing"
 
-    return {job.id: state(job) for job in plan.jobs.values()}
+    return {id_: state(id_) for id_ in plan.jobs}
 
 
 def _counts(jobs: Iterable[Job], states: Mapping[str, str]) -> dict[str, dict[str, int]]:

@@ -40,6 +40,7 @@ from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
 DONE = "DONE.json"
 BROKEN = "BROKEN.json"
 WEIGHTS = "model.safetensors"
+CHECKPOINTS = "checkpoints"
 # Without the parts of unfinished cells, which readers skip.
 _SURFACE = re.compile(r"encoder=(?P<encoder>[^/]+)/task=(?P<task>[^/]+)/[^_./][^/]*\.parquet")
 
@@ -63,7 +64,7 @@ class Store(Files):
 
     def checkpoints_path(self, job_id: str) -> str:
         """Return the folder with checkpoints of a training that is under way."""
-        return f"checkpoints/{job_id}"
+        return f"{CHECKPOINTS}/{job_id}"
 
     def surface_path(self, job: SurfaceJob) -> str:
         """Return the Parquet file with the scores of a cell."""
@@ -210,7 +211,7 @@ class Store(Files):
 
     def drop_checkpoints(self, done: Container[str]) -> None:
         """Remove checkpoints of finished jobs, left by a process that was killed just then."""
-        for name in self.names("checkpoints"):
+        for name in self.names(CHECKPOINTS):
             if name in done:
                 self.delete(self.checkpoints_path(name))
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from xltray.context import JobContext, Progress
-from xltray.fingerprint import fingerprint, short
 from xltray.grid import Chunk
 from xltray.jobs import SurfaceJob
 from xltray.learned import not_learned
@@ -27,7 +26,7 @@ from xltray.results import (
     scores_of,
     surface_table,
 )
-from xltray.store import DONE, WEIGHTS
+from xltray.underway import own_parts, part_name, weights_id
 
 
 class PointPool(Protocol):
@@ -78,10 +77,10 @@ def score_surface(
     origin = provenance(device=", ".join(sorted(devices | {device})))
     if unlearned is not None:
         origin["not_learned"] = unlearned
-    weights = _weights_id(job, context)
+    weights = weights_id(job, store)
     for chunk, new in pool.score(chunks(job, missing, points_per_chunk)):
-        part = f"{weights}-{chunk.scope}-{chunk.points[0]:05d}-{len(chunk.points)}.parquet"
-        store.write_table(f"{store.parts_path(job)}/{part}", surface_table(job, new, origin))
+        part = f"{store.parts_path(job)}/{part_name(weights, chunk)}"
+        store.write_table(part, surface_table(job, new, origin))
         scores += new
         yield Progress(total - len(missing_points(job, scores)), total, "points")
     store.write_table(store.surface_path(job), surface_table(job, scores, origin))
@@ -105,19 +104,11 @@ def _stored_parts(job: SurfaceJob, context: JobContext) -> tuple[list[Score], se
     """
     folder = context.store.parts_path(job)
     names = context.store.names(folder)
-    own = f"{_weights_id(job, context)}-" if names else ""
+    own = own_parts(names, weights_id(job, context.store)) if names else []
     found: dict[tuple[object, ...], Score] = {}
     devices = set()
-    for name in names:
-        if name.startswith(own) and name.endswith(".parquet"):
-            table = context.store.read_table(f"{folder}/{name}")
-            devices.add(table.schema.metadata[b"xltray.device"].decode())
-            found |= {(s.scope, s.point, s.language, s.metric): s for s in scores_of(table)}
+    for name in own:
+        table = context.store.read_table(f"{folder}/{name}")
+        devices.add(table.schema.metadata[b"xltray.device"].decode())
+        found |= {(s.scope, s.point, s.language, s.metric): s for s in scores_of(table)}
     return list(found.values()), devices
-
-
-def _weights_id(job: SurfaceJob, context: JobContext) -> str:
-    """Return what names the weights of the three endpoints; the same job may give others elsewhere."""
-    markers = [f"{context.store.endpoint_path(endpoint.id)}/{DONE}" for endpoint in job.endpoints.values()]
-    files = [context.store.read_json(marker)["files"] for marker in markers]
-    return short(fingerprint([file[WEIGHTS]["sha256"] for file in files]))

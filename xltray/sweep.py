@@ -30,7 +30,7 @@ from rich.console import Console
 
 from xltray.errors import INTERRUPTED, DamagedError, XltrayError
 from xltray.estimate import estimate
-from xltray.events import Emit, JsonLines, silent
+from xltray.events import Emit, JsonLines, RunningJobs, silent
 from xltray.failures import read_failures
 from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
@@ -186,11 +186,12 @@ def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: 
         console.print(text)
         emit("note", message=text)
 
-    with hold_lease(store, sweep.name, say):
+    running = RunningJobs(emit)
+    with hold_lease(store, sweep.name, say, running=running.ids):
         done = store.done_ids(plan.jobs.values())
         store.drop_checkpoints(done)
         done -= _cut_short(plan, store, done, say)
-        return _run_missing(plan, store, done, options, console, emit)
+        return _run_missing(plan, store, done, options, console, running)
 
 
 def _run_missing(
