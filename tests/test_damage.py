@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.fs
 import pytest
 from rich.console import Console
-from tiny import Tiny, run_job
+from tiny import PRETRAIN, Tiny, make_tiny, run_job
 
+from xltray import files
 from xltray.cluster.metrics import WorkMetrics
 from xltray.cluster.trial import SET_ASIDE, JobTrial
 from xltray.errors import DamagedError, StoreError
 from xltray.evaluator import LocalPool
-from xltray.files import PATIENCE_SECONDS
-from xltray.jobs import FinetuneJob, Job
+from xltray.files import ABSENCE_SECONDS, PATIENCE_SECONDS
+from xltray.jobs import FinetuneJob, Job, LanguageData
 from xltray.store import Store
 from xltray.sweep import _cut_short
 
@@ -231,3 +233,89 @@ def test_damage_is_set_aside_with_the_patience_of_the_job(
     monkeypatch.setattr(Store, "set_aside", lambda store, _: used.append(store.patience))
     step(own, own.cell())
     assert used == [PATIENCE_SECONDS]
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that stores were waited for, and for nothing else: threads of others sleep too."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    return now
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_file_that_a_machine_does_not_see_yet_is_no_damage(
+    tiny: Tiny, tmp_path: Path, waited: list[float], monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    own.store.delete(own.store.folder(own.endpoint()))
+    weights = tmp_path / "store" / own.store.folder(own.encoder()) / "model.safetensors"
+    weights.rename(tmp_path / "away")
+
+    def pause(seconds: float) -> None:
+        waited[0] += seconds
+        if back and waited[0] > 30.0 and not weights.exists():
+            (tmp_path / "away").rename(weights)
+
+    monkeypatch.setattr(files.time, "sleep", pause)
+    error = step(own, own.endpoint())
+    if back:
+        assert not error
+        assert 30.0 < waited[0] < ABSENCE_SECONDS
+        assert own.store.is_done(own.endpoint())
+    else:
+        assert "model.safetensors in the store" in error
+        assert "found no such file" in error
+        assert error.endswith(SET_ASIDE)
+        assert 50.0 < waited[0] <= ABSENCE_SECONDS
+
+
+def test_a_job_that_reads_what_is_not_there_is_tried_again(
+    tiny: Tiny, tmp_path: Path, waited: list[float]
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    own.store.delete(own.store.folder(own.endpoint()))
+    own.store.delete(own.store.folder(own.encoder()))
+    with pytest.raises(StoreError, match=r"cannot read encoders/.*/DONE.json"):
+        step(own, own.endpoint())
+    assert waited[0] > 50.0
+
+
+def test_a_corpus_that_a_machine_lacks_is_told_with_the_machine_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("a b c\nc b a\n", encoding="utf-8")
+    encoders = {"small": {"pretrain": PRETRAIN | {"text": ["a.txt"], "languages": []}}}
+    own = make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders=encoders)
+    monkeypatch.setattr("socket.gethostname", lambda: "worker-3")
+    here = tmp_path / "a.txt"
+
+    def go(*_: object) -> Iterator[str]:
+        here.unlink()
+        yield here.read_text(encoding="utf-8")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("xltray.passages.text_sentences", go)
+        error = step(own, own.encoder())
+    assert error.startswith("MissingInputError: On machine worker-3: a file is not there.\n")
+    assert f"text to pretrain on, {here}: found no such file" in error
+    assert "Put it there, at the same path as on the machine that started the sweep" in error
+    error = step(own, own.encoder())
+    assert error.startswith("MissingInputError: On machine worker-3: Text to pretrain on is missing\n")
+    assert f"{here}: found nothing" in error
+
+
+def test_examples_that_change_are_told_with_the_machine(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    own.store.delete(own.store.folder(own.endpoint()))
+    job = own.endpoint()
+    changed = job.model_copy(update={"data": {"qaa": LanguageData(train="0" * 64, dev="1" * 64)}})
+    monkeypatch.setattr("socket.gethostname", lambda: "worker-3")
+    error = step(own, changed)
+    assert error.startswith("CorpusError: On machine worker-3: The data changed under a running sweep.\n")

@@ -198,6 +198,31 @@ class TestFaults:
         # As it comes out of a worker.
         assert pickle.loads(pickle.dumps(caught.value)).may_pass is may_pass
 
+    def test_what_is_not_there_yet_as_this_machine_sees_it_is_waited_for(
+        self, disk: Store, clock: list[float]
+    ) -> None:
+        disk.write_bytes("a", b"x")
+        disk.patience, disk.absence_patience = 120.0, 70.0
+        self.failing(disk, clock, 60.0, FileNotFoundError(2, "No such file or directory"))
+        assert disk.read_bytes("a") == b"x"
+        assert 60.0 <= clock[0] < 70.0
+        self.failing(disk, clock, 1e9, FileNotFoundError(2, "No such file or directory"))
+        begin = clock[0]
+        with pytest.raises(StoreError, match=r"cannot read a in .*No such file") as caught:
+            disk.read_bytes("a")
+        assert 50.0 < clock[0] - begin <= 70.0
+        assert caught.value.may_pass, "a job is tried again"
+        begin = clock[0]
+        with pytest.raises(StoreError, match="cannot write a") as caught:
+            disk.write_bytes("a", b"x")
+        assert (clock[0], caught.value.may_pass) == (begin, False)
+
+    def test_a_driver_does_not_wait_for_what_is_not_there(self, disk: Store, clock: list[float]) -> None:
+        disk.patience = 120.0
+        with pytest.raises(StoreError, match="cannot read a"):
+            disk.read_bytes("a")
+        assert clock[0] == 0.0
+
     def test_more_is_not(self, disk: Store, clock: list[float]) -> None:
         disk.patience = 120.0
         self.failing(disk, clock, 1e9, OSError(5, "Input/output error"))

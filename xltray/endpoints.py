@@ -6,8 +6,10 @@ the same model, score it in the same batches and therefore get the same counts.
 
 from __future__ import annotations
 
+import socket
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,7 @@ from torch import Tensor
 from xltray.context import JobContext
 from xltray.corpora.base import Corpus, at_most
 from xltray.corpora.registry import open_corpus
-from xltray.errors import CornerMismatchError, CorpusError, EndpointError, Problem
+from xltray.errors import CornerMismatchError, CorpusError, EndpointError, MissingInputError, Problem
 from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
 from xltray.nn.flat import FlatModel
@@ -38,7 +40,8 @@ def open_encoder(ref: EncoderRef, context: JobContext) -> Encoder:
     if ref.pretrained is not None:
         folder = context.store.intact_directory(context.store.encoder_path(ref.pretrained))
         return load_encoder(str(folder))
-    return load_encoder(str(ref.checkpoint), ref.revision)
+    with this_machines_files(f"encoder {ref.name}"):
+        return load_encoder(str(ref.checkpoint), ref.revision)
 
 
 def build_model(job: FinetuneJob, encoder: Encoder, device: str) -> EndpointModel:
@@ -116,13 +119,37 @@ def read_examples(job: FinetuneJob, language: str, role: Role, context: JobConte
     """
     corpus = open_corpus(job.corpus, context.data)
     _check_split(job, language, role, corpus)
-    return at_most(get_task(job.task).read(corpus, language, role), _limit(job, role))
+    with this_machines_files(f"{job.corpus} {language} {role}"):
+        return at_most(get_task(job.task).read(corpus, language, role), _limit(job, role))
 
 
 def _check_split(job: FinetuneJob, language: str, role: Role, corpus: Corpus) -> None:
-    found = corpus.identify(language, role).fingerprint
-    expected = getattr(job.data[language], role)
-    check_unchanged(f"{job.corpus} {language} {role}", found=found, expected=expected)
+    where = f"{job.corpus} {language} {role}"
+    with this_machines_files(where):
+        found = corpus.identify(language, role).fingerprint
+        check_unchanged(where, found=found, expected=getattr(job.data[language], role))
+
+
+@contextmanager
+def this_machines_files(what: str) -> Iterator[None]:
+    """Let errors about corpora and checkpoints say on which machine: each reads what it has.
+
+    Raises:
+        MissingInputError: also for a file that goes while it is read.
+        CorpusError: as it was raised, with the machine.
+    """
+    machine = socket.gethostname()
+    try:
+        yield
+    except (MissingInputError, CorpusError) as error:
+        raise type(error)(f"On machine {machine}: {error.heading}", error.problems) from error
+    except FileNotFoundError as error:
+        advice = (
+            "Put it there, at the same path as on the machine that started the sweep (or let data.root be a "
+            "folder that all machines share), and run the same command again."
+        )
+        problem = Problem(f"{what}, {error.filename}", "no such file", "it, as when the job began", advice)
+        raise MissingInputError(f"On machine {machine}: a file is not there.", [problem]) from error
 
 
 def _limit(job: FinetuneJob, role: Role) -> int | None:

@@ -30,12 +30,16 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FOLDERLESS = frozenset({"s3", "gcs", "abfs"})
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-_LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+_LASTING = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+_READING = ("read", "download")
 # As Arrow words what S3 says for good.
 _REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
 
 PATIENCE_SECONDS = 120.0
 """How long a running sweep bears with a store that fails."""
+ABSENCE_SECONDS = 70.0
+"""How long a job bears with a file that is not there: machines on NFS may go on for a minute to believe that
+of a file that another one has just written."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
 
 _Result = TypeVar("_Result")
@@ -45,10 +49,12 @@ class Files:
     """A folder tree on any file system, with atomic writes.
 
     What may pass (a network that stalls, a server that is restarted) is tried again for ``patience``
-    seconds; none by default, so that a wrong address is told at once.
+    seconds; none by default, so that a wrong address is told at once. What is to be read and is not there
+    is waited for ``absence_patience`` seconds.
     """
 
     patience = 0.0
+    absence_patience = 0.0
     written = 0
     """Bytes that were written through this object."""
 
@@ -206,14 +212,15 @@ class Files:
 
     def _patiently(self, verb: str, path: str, action: Callable[[], _Result]) -> _Result:
         """Do something with the file system, again if what went wrong may pass."""
-        deadline = time.monotonic() + self.patience
-        pause = FIRST_PAUSE_SECONDS
+        begin, pause = time.monotonic(), FIRST_PAUSE_SECONDS
         while True:
             try:
                 with self._explained(verb, path):
                     return action()
             except StoreError as error:
-                if time.monotonic() + pause > deadline or not error.may_pass:
+                absent = isinstance(error.__cause__, FileNotFoundError)
+                patience = self.absence_patience if absent else self.patience
+                if time.monotonic() + pause > begin + patience or not error.may_pass:
                     raise
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -227,18 +234,20 @@ class Files:
             reason = redacted(next(iter(str(error).splitlines()), type(error).__name__))
             what = f"{path} in the store {self._shown}" if path else f"the store {self._shown}"
             failure = StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}")
-            failure.may_pass = _may_pass(error)
+            failure.may_pass = _may_pass(verb, error)
             raise failure from error
 
 
-def _may_pass(error: Exception) -> bool:
+def _may_pass(verb: str, error: Exception) -> bool:
+    if isinstance(error, FileNotFoundError):
+        return verb in _READING
     if not isinstance(error, OSError) or isinstance(error, _LASTING):
         return False
     return error.errno not in _NO_ROOM and not any(word in str(error) for word in _REFUSALS)
 
 
 def _advice(verb: str, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError) and verb in ("read", "download"):
+    if isinstance(error, FileNotFoundError) and verb in _READING:
         return "Run the sweep again: it makes what is missing."
     if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
         return "A file lies where a folder is needed, or the reverse: move it away, or change `storage`."

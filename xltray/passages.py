@@ -11,20 +11,27 @@ from xltray.context import JobContext
 from xltray.corpora.base import neighbours_in
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.text import identify_text, text_sentences
-from xltray.endpoints import check_unchanged
+from xltray.endpoints import check_unchanged, this_machines_files
 from xltray.jobs import PretrainJob
 from xltray.nn.masked_words import Passage
 from xltray.nn.packing import Tokens
 from xltray.spec import PretrainSpec
 
+_OWN_FILES = this_machines_files("text to pretrain on")
 
-def read_text(job: PretrainJob, context: JobContext) -> Iterator[str]:
-    """Yield the sentences of all languages and files, after making sure that they are what the plan saw.
+
+@_OWN_FILES
+def read_text(job: PretrainJob, context: JobContext) -> list[str]:
+    """Return the sentences of all languages and files, after making sure that they are what the plan saw.
 
     Raises:
         CorpusError: if they changed since, or are broken.
         MissingInputError: if they are not there.
     """
+    return list(_text(job, context))
+
+
+def _text(job: PretrainJob, context: JobContext) -> Iterator[str]:
     spec = job.encoder
     if spec.languages:
         corpus = open_corpus(spec.corpus, context.data)
@@ -38,6 +45,7 @@ def read_text(job: PretrainJob, context: JobContext) -> Iterator[str]:
         yield from text_sentences(context.data, path)
 
 
+@_OWN_FILES
 def read_translations(spec: PretrainSpec, context: JobContext, sentences: int) -> list[tuple[str, str]]:
     """Return so many pairs that they are the share ``parallel`` of them and the sentences together.
 
@@ -56,6 +64,7 @@ def read_translations(spec: PretrainSpec, context: JobContext, sentences: int) -
     return [(second, first) if index % 2 else (first, second) for index, (first, second) in enumerate(pairs)]
 
 
+@_OWN_FILES
 def make_passages(
     text: Sequence[str],
     pairs: Sequence[tuple[str, str]],

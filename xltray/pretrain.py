@@ -54,7 +54,7 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
     """
     begun = time.monotonic()
     set_threads(context.threads)
-    text = list(read_text(job, context))
+    text = read_text(job, context)
     tokenizer = train_tokenizer(text, job.encoder)
     pairs = read_translations(job.encoder, context, len(text))
     torch.manual_seed(seed_of("pretrain", job.encoder.seed))

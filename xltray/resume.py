@@ -163,6 +163,9 @@ class Checkpoints:
         self.store.delete(self.folder)
 
     def _read(self, path: str, initial: str) -> tuple[Checkpoint, Origin]:
+        if not self.store.exists(f"{path}/{DONE}"):
+            # Not waited for, as what has to be there is.
+            raise ValueError("found no DONE.json: it was cut off while it was written")
         done = self.store.read_json(f"{path}/{DONE}")
         if done["job"] != self.job_id:
             raise ValueError(f"found one of job {done['job']}, expected one of {self.job_id}")

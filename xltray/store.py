@@ -26,6 +26,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,9 @@ class Store(Files):
         """
         folder = self.local_directory(path)
         files = self._files(path, self.read_bytes(f"{path}/{DONE}"))
+        with suppress(StoreError):
+            # What is not there yet as this machine sees it is no damage.
+            self._patiently("read", path, lambda: [(folder / name).stat() for name in files])
         try:
             self._compare(path, files, folder)
         except DamagedError:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from xltray.context import JobContext, Progress
-from xltray.files import PATIENCE_SECONDS
+from xltray.files import ABSENCE_SECONDS, PATIENCE_SECONDS
 from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob
 from xltray.spec import DataSpec
 from xltray.store import Store
@@ -94,7 +94,7 @@ def find_runners(name: str) -> JobRunners:
 def make_context(config: Mapping[str, Any]) -> JobContext:
     """Build a job's context from a trial's configuration."""
     store = Store(config["storage"])
-    store.patience = PATIENCE_SECONDS
+    store.patience, store.absence_patience = PATIENCE_SECONDS, ABSENCE_SECONDS
     return JobContext(
         store=store,
         data=DataSpec.model_validate_json(config["data"]),
