@@ -7,11 +7,13 @@ import io
 import random
 
 import pytest
+from made_runs import share_right
 from rich.console import Console
 
 from xltray.cluster.forecast import PRIOR_PACE, Forecast, Under, Work
 from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.progress import Board
+from xltray.cluster.startups import Startups
 
 TELL_SECONDS = 2.0
 START_SECONDS = 5.0
@@ -128,6 +130,38 @@ def test_after_a_tenth_the_time_left_is_right_within_a_fifth() -> None:
     # A task or an encoder of which nothing has run yet is anybody's guess.
     assert close >= 0.95 * len(ratios), sorted(ratios)
     assert 0.6 < min(ratios) < max(ratios) < 1.5
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        (3.0, 0.72),
+        pytest.param(30.0, 0.85, marks=pytest.mark.slow),
+        pytest.param(600.0, 0.87, marks=pytest.mark.slow),
+    ],
+)
+def test_of_random_sweeps_on_uneven_machines_most_of_what_is_told_is_right(
+    scale: float, expected: float
+) -> None:
+    """With start-up times, failures, and machines whose pace changes by up to a third (made_runs.py)."""
+    assert share_right(range(12), scale) >= expected
+
+
+def test_a_new_process_starts_slower_than_one_that_is_used_again() -> None:
+    startups = Startups()
+    assert startups.predict("finetune", 2, {"finetune": 4}) == 0.0
+    startups.begin("f1", "finetune")
+    startups.learn("f1", 10.0)
+    # Of four that wait, one gets the second process, which is new.
+    assert startups.predict("finetune", 2, {"finetune": 4}) == pytest.approx((10 + 3 * 1.5) / 4)
+    assert startups.predict("finetune", 1, {"finetune": 4}) == pytest.approx(1.5)
+    # Surfaces have processes of their own.
+    assert startups.predict("surface", 1, {"finetune": 4, "surface": 2}) == pytest.approx((10 + 1.5) / 2)
+    startups.leave("f1")
+    startups.begin("f2", "pretrain")
+    startups.learn("f2", 1.0)
+    startups.learn("f2", 0.5)
+    assert startups.predict("finetune", 1, {"finetune": 4}) == pytest.approx(0.5)
 
 
 def learned(forecast: Forecast, id_: str = "f1", seconds: float = 20.0) -> Forecast:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from xltray.cluster.forecast import Work
 from xltray.cluster.progress import Board, duration
+from xltray.cluster.startups import WARM_SHARE
 from xltray.events import JsonLines
 
 
@@ -124,12 +125,12 @@ def test_a_resumed_job_tells_its_pace_by_what_it_did_itself() -> None:
     for done in (320, 330, 340):
         clock.now += 10
         board.advance("s1", done, 400, "points", first=320)
-    # A second a point, after ten seconds to start.
-    assert board.seconds_left() == pytest.approx(60 + 10 + 400, rel=0.03)
+    # A second a point, after ten seconds to start; the next one has a process already.
+    assert board.seconds_left() == pytest.approx(60 + WARM_SHARE * 10 + 400, rel=0.03)
     clock.now += 60
     board.complete("s1")
     clock.now += 5
-    assert board.seconds_left() == pytest.approx(90 / 0.2, rel=0.01)
+    assert board.seconds_left() == pytest.approx(80 / 0.2 + WARM_SHARE * 10, rel=0.01)
 
 
 def test_time_left_counts_down_between_forecasts() -> None:
@@ -154,6 +155,17 @@ def test_time_left_is_shared_by_the_devices_there_are() -> None:
     board.devices = 4
     clock.now += 5
     assert board.seconds_left() == pytest.approx(2 * 20, rel=0.01)
+
+
+def test_what_a_job_does_before_it_works_is_no_pace() -> None:
+    board, clock, _ = make_board({"s1": Work("surface", 100), "s2": Work("surface", 100)})
+    board.start("s1")
+    clock.now += 40
+    # Told once only, at the end: it was at its tenth point nine seconds ago, so it began ten seconds ago.
+    board.advance("s1", 100, 100, "points", early=(10, 9.0))
+    board.complete("s1")
+    board.start("s2")
+    assert board.seconds_left() == pytest.approx(10 + WARM_SHARE * 30, rel=0.05)
 
 
 def test_machines_get_the_same_as_events() -> None:

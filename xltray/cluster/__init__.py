@@ -10,6 +10,7 @@
     jobrunners.py   which function runs which kind of job; imported by workers only
     callback.py     Tune's events as calls of the progress display; what a job failed of
     progress.py     the display in a terminal, plain lines elsewhere, events for machines; no Ray
+    startups.py     how long jobs take before they work; no Ray
     running.py      a job under way: how far it is, and its pace; no Ray
     forecast.py     how long the rest of a run takes; no Ray
     metrics.py      what Ray exports for Prometheus

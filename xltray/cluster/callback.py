@@ -89,6 +89,7 @@ class ProgressCallback(Callback):
             result["progress_total"],
             result["unit"],
             first=result["progress_first"],
+            early=(result["progress_early"], result["early_seconds"]),
             validation_seconds=result["scores"].get("validation_seconds"),
         )
 

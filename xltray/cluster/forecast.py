@@ -5,7 +5,8 @@ learned from the jobs that have ended and from those under way. A pace is a prod
 kind of job, the task, the encoder and the size of the job, each of which starts at its prior and moves
 as far as what was seen demands (Bayesian linear regression on the logarithm). So what fine-tuning
 shows of a task and an encoder also tells of surfaces, of which none may have run yet. Its validations
-tell more: one of a bilingual endpoint is to a point of its cell as like as can be.
+tell more: one of a bilingual endpoint is to a point of its cell as like as can be. Before it works, a job
+starts a process, reads and loads; that is learned apart (``startups.py``).
 
 Then, when the last job ends: the jobs left are placed on the devices there are as the searcher hands
 them out, those with the longest critical path first, and none before what it needs.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xltray.cluster.jobgraph import JobGraph
+from xltray.cluster.startups import Startups
 
 PRIOR_PACE = {"pretrain": 0.25, "finetune": 1.0, "surface": 0.6}
 """Seconds a unit of cost, relative to each other: measured with small encoders on CPUs."""
@@ -65,7 +67,7 @@ class Work(NamedTuple):
 class Under:
     """A job under way: seconds since it started, the share that is done, and what its own pace says.
 
-    ``whole`` and ``rest`` are the seconds that all of it and what is left of it take at the pace at
+    ``whole`` and ``rest`` are the seconds that all of its work and what is left of it take at the pace at
     which it did ``trust`` of it; none is known while ``trust`` is 0.
     """
 
@@ -104,7 +106,7 @@ class Paces:
         self._moment = np.zeros(len(columns))
 
     def learn(self, id_: str, seconds: float, trust: float = 1.0, *, probed: bool = False) -> None:
-        """Note that a job takes so long, as told by this share of it, or by what is only like it."""
+        """Note that a job works so long, as told by this share of it, or by what is only like it."""
         number = self._number[id_]
         row = self._rows[number]
         if probed:
@@ -116,7 +118,7 @@ class Paces:
         self._moment = self._moment + precision * found * row
 
     def predict(self) -> dict[str, float]:
-        """Return how many seconds each job takes."""
+        """Return how many seconds each job works."""
         factors = np.linalg.solve(self._precision, self._moment)
         seconds = np.exp(self._expected + self._rows @ factors)
         return dict(zip(self._number, seconds.tolist(), strict=True))
@@ -142,16 +144,30 @@ class Forecast:
         self._paces = Paces(jobs)
         self._seen = False
         self._probes: dict[str, float] = {}
+        self._startups = Startups()
         self._alike: defaultdict[str, list[str]] = defaultdict(list)
         for id_, job in jobs.items():
             if job.like:
                 self._alike[job.like].append(id_)
         self._first = JobGraph(jobs).critical_path
 
+    def begin(self, id_: str) -> None:
+        """Note that a job is given a process."""
+        self._startups.begin(id_, self._jobs[id_].kind)
+
+    def leave(self, id_: str) -> None:
+        """Note that a job has ended, well or not, and leaves its process to others."""
+        self._startups.leave(id_)
+
+    def started(self, id_: str, seconds: float) -> None:
+        """Note how long a job took to start; may be told again, when it is known better."""
+        self._startups.learn(id_, seconds)
+
     def complete(self, id_: str, seconds: float, share: float = 1.0) -> None:
         """Learn from a job that has ended, a share of which was done in so many seconds."""
         if share >= LEAST_SHARE:
-            self._paces.learn(id_, seconds / share, share)
+            worked = max(0.0, seconds - self._startups.seconds.get(id_, 0.0))
+            self._paces.learn(id_, worked / share, share)
             self._seen = True
         self._learn_probe(self._paces, id_)
 
@@ -171,8 +187,14 @@ class Forecast:
         for id_, job in telling.items():
             paces.learn(id_, job.whole, job.trust)
             self._learn_probe(paces, id_)
-        whole = paces.predict()
-        seconds = {id_: _rest(whole[id_], running[id_]) if id_ in running else whole[id_] for id_ in left}
+        worked = paces.predict()
+        waiting = Counter(self._jobs[id_].kind for id_ in left if id_ not in running)
+        starting = {kind: self._startups.predict(kind, devices, waiting) for kind in PRIOR_PACE}
+        seconds = {}
+        for id_ in left:
+            start = starting[self._jobs[id_].kind] if self._jobs[id_].cost else 0.0
+            under = running.get(id_)
+            seconds[id_] = _rest(worked[id_], start, under) if under else start + worked[id_]
         return self._makespan(seconds, running, devices)
 
     def _learn_probe(self, paces: Paces, id_: str) -> None:
@@ -212,10 +234,10 @@ class Forecast:
         return self._servers if self._jobs[id_].kind == "surface" else 1
 
 
-def _rest(whole: float, job: Under) -> float:
+def _rest(whole: float, start: float, job: Under) -> float:
     """Return what is left of a job under way: the more of it is done, the more its own pace counts."""
     if not job.trust:
         # It has told nothing: it may be about to end, or its process has only just started.
-        rest = whole * (1 - job.share)
+        rest = start + whole * (1 - job.share)
         return max(rest - job.seconds, 0.5 * rest)
     return job.trust * job.rest + (1 - job.trust) * whole * (1 - job.share)

@@ -79,6 +79,7 @@ class Board:
     def start(self, id_: str) -> None:
         """A job began, or began again after a failure."""
         self._running[id_] = Running(self._clock())
+        self._forecast.begin(id_)
         self._emit("job", id=id_, kind=self._jobs[id_].kind, state="running")
 
     def advance(
@@ -89,22 +90,28 @@ class Board:
         unit: str,
         *,
         first: int = 0,
+        early: tuple[int, float] | None = None,
         validation_seconds: float | None = None,
     ) -> None:
         """A running job told how far it is; ``first`` is where it began (a resumed one above 0).
 
-        ``validation_seconds`` are those of a fine-tuning's last validation.
+        ``early`` says how far it was once it was at work, and how many seconds ago that was; without it,
+        this is what it tells first. ``validation_seconds`` are those of a fine-tuning's last validation.
         """
         now = self._clock()
         job = self._running.setdefault(id_, Running(now))
         if unit == "points":
             before = job.done if job.total else first
             self._points.append((now, self._points[-1][1] + done - before))
-        if not job.total:
+        if early is not None:
+            job.early = early[0], now - early[1]
+        elif not job.total:
             job.early = done, now
         if not job.total or done != job.done:
             job.late = done, now
         job.first, job.total, job.unit = first, total, unit
+        if job.starting is not None:
+            self._forecast.started(id_, job.starting)
         if validation_seconds is not None:
             self._forecast.probe(id_, validation_seconds)
 
@@ -120,6 +127,7 @@ class Board:
     def retry(self, id_: str, message: str) -> None:
         """A job failed and is going to be tried again."""
         self._running.pop(id_, None)
+        self._forecast.leave(id_)
         kind = self._jobs[id_].kind
         self._print(f"{kind} {id_} failed and is tried again: {summary(message)}")
         self._emit("job", id=id_, kind=kind, state="retried", message=message)
@@ -218,6 +226,7 @@ class Board:
 
     def _end(self, id_: str, state: str) -> float:
         job = self._running.pop(id_, None)
+        self._forecast.leave(id_)
         self._ended[id_] = state
         return self._clock() - job.started if job else 0.0
 

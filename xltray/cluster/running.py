@@ -33,14 +33,26 @@ class Running:
         """What a finished job did itself; an earlier run may have left it something to go on from."""
         return 1 - self.first / self.total if self.total else 1.0
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds that a unit takes; None until it has moved on from where it first told to be."""
+        (begun, begin), (done, end) = self.early, self.late
+        return (end - begin) / (done - begun) if self.total and done > begun else None
+
+    @property
+    def starting(self) -> float | None:
+        """Seconds until its work began; None while its pace is not known."""
+        begun, begin = self.early
+        if self.pace is None:
+            return None
+        return max(0.0, begin - self.started - self.pace * (begun - self.first))
+
     def under(self, now: float) -> Under:
         """Return what the forecast must know; starting up takes its time, so it does not count as pace."""
-        (begun, begin), (done, end) = self.early, self.late
-        if not self.total:
-            return Under(now - self.started)
-        if done == begun:
-            return Under(now - self.started, done / self.total)
-        pace = (end - begin) / (done - begun)
-        whole = begin - self.started + pace * (self.total - begun + self.first)
-        rest = max(0.0, pace * (self.total - done) - (now - end))
-        return Under(now - self.started, done / self.total, (done - begun) / self.total, whole, rest)
+        share = self.done / self.total if self.total else 0.0
+        if self.pace is None:
+            return Under(now - self.started, share)
+        (begun, _), (done, end) = self.early, self.late
+        rest = max(0.0, self.pace * (self.total - done) - (now - end))
+        trust = (done - begun) / self.total
+        return Under(now - self.started, share, trust, self.pace * self.total, rest)

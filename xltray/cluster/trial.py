@@ -41,6 +41,8 @@ class JobTrial(Trainable):
     _config: dict[str, Any]
     _steps: Iterator[Progress] | None
     _first: Progress | None
+    _early: tuple[int, float]
+    _moved: tuple[int, float] | None
     _progress: Progress
     _scores: dict[str, float]
     _since: float
@@ -91,7 +93,8 @@ class JobTrial(Trainable):
                     latest = next(self._steps, None)
                     done = latest is None
                     self._progress = latest or self._progress
-                    self._first = self._first or latest
+                    if latest is not None:
+                        self._mark(latest)
                     self._scores = dict(self._progress.scores or self._scores)
         except DamagedError as damage:
             # Whoever runs the sweep next finds it missing, and makes it.
@@ -109,6 +112,8 @@ class JobTrial(Trainable):
             "job": self._config["id"],
             # A resumed job begins with what an earlier run has left in the store.
             "progress_first": self._first.done if self._first else 0,
+            "progress_early": self._early[0],
+            "early_seconds": time.monotonic() - self._early[1],
             "progress_done": self._progress.done,
             "progress_total": self._progress.total,
             "unit": self._progress.unit,
@@ -126,10 +131,21 @@ class JobTrial(Trainable):
         self._config = dict(config)
         self._steps = None
         self._store = None
-        self._first = None
+        self._first = self._moved = None
+        self._early = 0, time.monotonic()
         self._progress = Progress(0, 0, "")
         self._scores = {}
         self._since = time.monotonic()
+
+    def _mark(self, latest: Progress) -> None:
+        """Note when the job was at work for certain: a surface tells where it begins before it loads."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._early = latest, (latest.done, now)
+        elif self._moved is None and latest.done > self._first.done:
+            self._moved = latest.done, now
+        elif self._moved is not None and latest.done > self._moved[0]:
+            self._early = self._moved
 
     @contextmanager
     def _counted_as_work(self) -> Iterator[None]:
