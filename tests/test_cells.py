@@ -284,7 +284,28 @@ def test_a_cell_with_a_damaged_endpoint_is_refused(own: Tiny) -> None:
     path = own.root / "endpoints" / own.cell().target_endpoint.id / "model.safetensors"
     weights = load_file(path)
     save_file({name: value * 2 for name, value in weights.items()}, path)
-    with pytest.raises(DamagedError, match="has changed since it was written"):
+    with pytest.raises(DamagedError, match="has changed since it was written") as refused:
+        open_cell(own.root, own.cell().id)
+    # What it advises is enough, and needed: the cell is done.
+    surface, endpoint = own.store.surface_path(own.cell()), own.cell().target_endpoint
+    said = (
+        f"Outside a sweep nothing is set aside. Delete {own.store.endpoint_path(endpoint.id)} and {surface} "
+    )
+    assert said in str(refused.value)
+    own.store.delete(own.store.endpoint_path(endpoint.id))
+    assert endpoint.id not in own.plan.needed(own.store.done_ids(own.plan.jobs.values()))
+    own.store.delete(surface)
+    own.run(own.plan.needed(own.store.done_ids(own.plan.jobs.values())).values())
+    open_cell(own.root, own.cell().id)
+
+
+def test_of_a_cell_that_is_not_scored_only_the_endpoint_is_to_be_deleted(own: Tiny) -> None:
+    folder = own.store.endpoint_path(own.cell().target_endpoint.id)
+    own.store.delete(own.store.surface_path(own.cell()))
+    own.store.delete(f"{folder}/model.safetensors")
+    with pytest.raises(
+        DamagedError, match=rf"Delete {folder} from the store and run .*: it makes it anew\.$"
+    ):
         open_cell(own.root, own.cell().id)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import pandas as pd
 
 from xltray.context import JobContext
-from xltray.endpoints import absent_weights
+from xltray.endpoints import absent_weights, outside_a_sweep
 from xltray.errors import CellError, CornerMismatchError, Problem, StoreError, did_you_mean
 from xltray.evaluator import CellEvaluator
 from xltray.grid import COORDINATE, Grid, Point, coordinate
@@ -159,7 +159,8 @@ def list_cells(storage: str | Path) -> pd.DataFrame:
 def _load(job: SurfaceJob, context: JobContext) -> Cell:
     evaluator = CellEvaluator(context)
     try:
-        evaluator.load(job)
+        with outside_a_sweep(job, context.store):
+            evaluator.load(job)
     except CornerMismatchError as error:
         # The evaluator speaks to a sweep, whose endpoints can be made anew; here they are what counts.
         found = f"other counts at a corner on {context.device} than when its endpoint was fine-tuned"

@@ -19,7 +19,14 @@ from torch import Tensor
 from xltray.context import JobContext
 from xltray.corpora.base import Corpus, at_most
 from xltray.corpora.registry import open_corpus
-from xltray.errors import CornerMismatchError, CorpusError, EndpointError, MissingInputError, Problem
+from xltray.errors import (
+    CornerMismatchError,
+    CorpusError,
+    DamagedError,
+    EndpointError,
+    MissingInputError,
+    Problem,
+)
 from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
 from xltray.nn.flat import FlatModel
@@ -184,6 +191,32 @@ def absent_weights(job: SurfaceJob, store: Store) -> list[Problem]:
     advice = f"Delete {store.surface_path(job)} and run the sweep again: it makes them anew."
     found = f"no {', '.join(absent)} in the store"
     return [Problem(f"cell {job.id}", found, "the weights of its endpoints", advice)] if absent else []
+
+
+@contextmanager
+def outside_a_sweep(job: SurfaceJob, store: Store) -> Iterator[None]:
+    """Let the error about a damaged folder say what to do where no sweep runs that would set it aside.
+
+    Raises:
+        DamagedError: with that advice.
+    """
+    try:
+        yield
+    except DamagedError as damage:
+        surface = store.surface_path(job)
+        scored = store.exists(surface)
+        # A sweep makes only what it will read.
+        where = f"{damage.folder} and {surface}" if scored else damage.folder
+        advice = (
+            f"Outside a sweep nothing is set aside. Delete {where} from the store and run the sweep again: "
+        )
+        advice += f"it makes {'both' if scored else 'it'} anew."
+        if scored:
+            advice += (
+                " If that is done on a GPU, its last bits will differ: other cells that read it keep the scores "
+                "of the old one until their files are deleted too."
+            )
+        raise DamagedError(damage.folder, damage.problem, advice) from damage
 
 
 def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> dict[str, Tensor]:

@@ -85,18 +85,18 @@ class StoreError(XltrayError):
 class DamagedError(StoreError):
     """A published folder is not what was written: a file is cut short, changed or gone."""
 
-    def __init__(self, folder: str, problem: str) -> None:
-        # Both are arguments of the exception, so that it comes whole out of another process.
-        super().__init__(folder, problem)
+    def __init__(self, folder: str, problem: str, advice: str = "") -> None:
+        # All are arguments of the exception, so that it comes whole out of another process.
+        super().__init__(folder, problem, advice)
         self.folder = folder
         self.problem = problem
-
-    def __str__(self) -> str:
-        advice = (
-            f"Delete {self.folder} from the store and run the sweep again: it makes it anew (if all cells "
+        self.advice = advice or (
+            f"Delete {folder} from the store and run the sweep again: it makes it anew (if all cells "
             "that need it are done: once the file of one of them below surfaces/ is deleted too)."
         )
-        return f"{self.problem}. {advice}"
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.advice}"
 
 
 class MissingInputError(ProblemsError):

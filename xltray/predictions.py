@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from xltray.context import JobContext
-from xltray.endpoints import absent_weights, read_examples
+from xltray.endpoints import absent_weights, outside_a_sweep, read_examples
 from xltray.errors import CornerMismatchError, PredictionError, Problem, ProblemsError, Refusal, XltrayError
 from xltray.evaluator import CellEvaluator
 from xltray.grid import Point
@@ -169,7 +169,8 @@ def write_predictions(
 def _load(job: SurfaceJob, evaluator: CellEvaluator) -> str:
     """Let the evaluator take a cell up; what is wrong at a corner is the device's fault, not the store's."""
     try:
-        return evaluator.load(job)
+        with outside_a_sweep(job, evaluator.context.store):
+            return evaluator.load(job)
     except CornerMismatchError as error:
         found = f"other counts at a corner on {evaluator.context.device} than when it was fine-tuned"
         problem = Problem(f"cell {job.id}", found, "the same", _SAME_DEVICE)
