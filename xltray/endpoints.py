@@ -213,8 +213,8 @@ def outside_a_sweep(job: SurfaceJob, store: Store) -> Iterator[None]:
         advice += f"it makes {'both' if scored else 'it'} anew."
         if scored:
             advice += (
-                " If that is done on a GPU, its last bits will differ: other cells that read it keep the scores "
-                "of the old one until their files are deleted too."
+                " On a GPU its last bits will differ: other cells that read it keep the scores of the old "
+                "one until their files are deleted too."
             )
         raise DamagedError(damage.folder, damage.problem, advice) from damage
 
