@@ -83,7 +83,7 @@ class Oracle(nn.Module):
     def forward(self, words_SNH: Tensor, mask_SN: Tensor) -> Tensor:
         return words_SNH
 
-    def energies(self, scores: Tensor, mask_SN: Tensor, heads: Tensor, labels: Tensor) -> ParserEnergies:
+    def energies(self, scores: Tensor, mask_SN: Tensor, *_: object) -> ParserEnergies:
         trees = self.trees[self.calls]
         self.calls += 1
         size = mask_SN.shape[1] + 1
@@ -341,7 +341,12 @@ def test_a_batch_is_padded_to_its_longest_sentence(tokenizer):
     assert batch.packed.order == (1, 2, 0)
     assert batch.labels["real"].tolist() == [[True, False, False], [True, True, False], [True] * 3]
     assert batch.labels["head"].tolist() == [[0, 0, 0], [0, 1, 0], [2, 0, 2]]
-    assert batch.labels["scored"].tolist() == [[True, False, False], [True, True, False], [True, True, False]]
+    assert batch.labels["decided"].tolist() == [
+        [True, False, False],
+        [True, False, False],
+        [True, True, False],
+    ]
+    assert batch.labels["gold"].lengths_S.tolist() == [1, 2, 3]
     tokens = [
         tokenizer.convert_ids_to_tokens(row) for row in batch.packed.ids_T[batch.labels["token"]].tolist()
     ]

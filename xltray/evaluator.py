@@ -9,7 +9,7 @@ evaluator.score_point(Point(Fraction(1, 2), Fraction(0)))
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor
@@ -78,29 +78,37 @@ class CellEvaluator:
         return measure(self._held().model.layout, self._held().endpoints)
 
     def score(self, chunk: Chunk) -> list[Score]:
-        """Score points on all languages of the cell."""
-        return [
-            score
-            for index in chunk.points
-            for score in self.score_point(self.job.grid.points[index], chunk.scope, index)
-        ]
+        """Score points on all languages of the cell; a point's counts are read when the next one is queued."""
+        scores: list[Score] = []
+        before: Callable[[], list[Score]] = list
+        for index in chunk.points:
+            queued = self._queue(self.job.grid.points[index], chunk.scope, index)
+            scores += before()
+            before = queued
+        return scores + before()
 
     def score_point(self, point: Point, scope: str = "all", index: int = -1) -> list[Score]:
         """Score any point of the cell taken up, of the grid or not."""
-        model = self._model_at(point, scope)
-        scores = []
-        for language, dev_set in self.dev_sets.items():
-            evaluation = dev_set.score(model)
-            scores += [
-                Score(scope, index, language, metric, *counts, evaluation.loss, evaluation.examples)
-                for metric, counts in evaluation.counts.items()
-            ]
-        return scores
+        return self._queue(point, scope, index)()
 
     def predict_point(self, point: Point, scope: str = "all") -> dict[str, list[Predicted]]:
         """Return what ``score_point`` counts: the predictions on each language's dev set, in its order."""
         model = self._model_at(point, scope)
         return {language: dev_set.predict(model) for language, dev_set in self.dev_sets.items()}
+
+    def _queue(self, point: Point, scope: str, index: int) -> Callable[[], list[Score]]:
+        """Have the device score a point, and return what waits for it."""
+        model = self._model_at(point, scope)
+        pending = {language: dev_set.queue(model) for language, dev_set in self.dev_sets.items()}
+
+        def read() -> list[Score]:
+            return [
+                Score(scope, index, language, metric, *counts, evaluation.loss, evaluation.examples)
+                for language, evaluation in ((language, wait()) for language, wait in pending.items())
+                for metric, counts in evaluation.counts.items()
+            ]
+
+        return read
 
     def _between(self, model: FlatModel, endpoints: Mapping[str, Tensor]) -> Interpolator:
         # No batch reads other rows than these: the dev sets are all that the model is run on.

@@ -26,6 +26,8 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from xltray.nn.device import upload
+
 ATTENTION = "xltray_packed"
 # Tokens of an evaluation batch. Part of the numbers (float sums depend on shapes), so not a setting.
 TOKEN_BUDGET = {"cpu": 4096, "cuda": 32768}
@@ -95,18 +97,28 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
         starts.append(starts[-1] + length)
 
     def tensor(values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=device)
+        return upload(torch.tensor(values, dtype=torch.long), device)
 
+    real_BL = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    token_BL = torch.where(real_BL, torch.tensor(starts)[:, None] + torch.arange(max(lengths)), 0)
+
+    positions_T = tensor([position for length in lengths for position in range(length)])
+    sequence_T = tensor([index for index, length in enumerate(lengths) for _ in range(length)])
+    padding = Padding(
+        upload(token_BL, device), upload(real_BL, device), sequence_T * max(lengths) + positions_T
+    )
     return PackedBatch(
         ids_T=tensor([id_ for i in order for id_ in sequences[i].ids]),
-        positions_T=tensor([position for length in lengths for position in range(length)]),
+        positions_T=positions_T,
         types_T=tensor([type_ for i in order for type_ in sequences[i].types]),
-        sequence_T=tensor([index for index, length in enumerate(lengths) for _ in range(length)]),
+        sequence_T=sequence_T,
         starts=tuple(starts),
         lengths=tuple(lengths),
         order=tuple(order),
         runs=_runs(starts, lengths),
-        padding=_padding(starts, lengths, device),
+        padding=Padding(
+            upload(token_BL, device), upload(real_BL, device), sequence_T * max(lengths) + positions_T
+        ),
         layout=layout,
     )
 
@@ -142,15 +154,6 @@ def _runs(starts: Sequence[int], lengths: Sequence[int]) -> tuple[Run, ...]:
         else:
             runs.append(Run(start, 1, length))
     return tuple(runs)
-
-
-def _padding(starts: Sequence[int], lengths: Sequence[int], device: str) -> Padding:
-    starts_B = torch.tensor(starts, device=device)
-    lengths_B = torch.tensor(lengths, device=device)
-    offsets_L = torch.arange(max(lengths), device=device)
-    real_BL = offsets_L < lengths_B[:, None]
-    token_BL = torch.where(real_BL, starts_B[:, None] + offsets_L, 0)
-    return Padding(token_BL, real_BL, real_BL.flatten().nonzero()[:, 0])
 
 
 def _attend_runs(
