@@ -101,7 +101,6 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
 
     real_BL = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     token_BL = torch.where(real_BL, torch.tensor(starts)[:, None] + torch.arange(max(lengths)), 0)
-
     positions_T = tensor([position for length in lengths for position in range(length)])
     sequence_T = tensor([index for index, length in enumerate(lengths) for _ in range(length)])
     padding = Padding(
@@ -116,9 +115,7 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
         lengths=tuple(lengths),
         order=tuple(order),
         runs=_runs(starts, lengths),
-        padding=Padding(
-            upload(token_BL, device), upload(real_BL, device), sequence_T * max(lengths) + positions_T
-        ),
+        padding=padding,
         layout=layout,
     )
 
