@@ -10,6 +10,7 @@ evaluator.score_point(Point(Fraction(1, 2), Fraction(0)))
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from torch import Tensor
@@ -30,8 +31,10 @@ from xltray.jobs import SurfaceJob
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.encoder import Encoder
 from xltray.nn.flat import FlatModel, Interpolator
+from xltray.nn.half import HalfTwin
 from xltray.nn.model import EndpointModel
 from xltray.nn.word_rows import word_rows
+from xltray.precision import COMPARED, HALF, Scoring, judge
 from xltray.results import Geometry, Score
 from xltray.tasks.base import Predicted
 
@@ -44,8 +47,9 @@ class CellEvaluator:
         self.context = context
         self._shared: _Shared | None = None
         self._interpolator: Interpolator | None = None
+        self._half: HalfTwin | None = None
 
-    def load(self, job: SurfaceJob) -> str:
+    def load(self, job: SurfaceJob) -> Scoring:
         """Take up a cell: load its endpoints, and dev sets that are not there yet.
 
         The corners are scored and compared with the endpoints' own counts, whether the grid holds
@@ -53,7 +57,8 @@ class CellEvaluator:
         the endpoints were made on.
 
         Returns:
-            The device that the cell is scored on, for the records.
+            What the cell is scored on and in, for the records: in half precision only if the sweep asks
+            for it and the scores allow it (``precision.py``).
 
         Raises:
             CornerMismatchError: naming the cell, the corner and the numbers.
@@ -68,10 +73,14 @@ class CellEvaluator:
         self.job = job
         self.dev_sets = {language: self._shared.dev_set(job, language) for language in job.languages}
         model = self._shared.model
+        # Made before the endpoints come, when there is most room.
+        half = self._shared.half if job.evaluation.dtype == HALF else None
+        self._half = None
         self._interpolator = self._between(model, load_endpoints(job, model, self.context))
         for corner, point in CORNERS.items():
             check_corner(job, corner, self.score_point(point), self.context)
-        return device_name(self.context.device)
+        device = device_name(self.context.device)
+        return Scoring(device) if half is None else self._choose(half, device)
 
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell taken up."""
@@ -121,10 +130,20 @@ class CellEvaluator:
             rows=word_rows(cast("EndpointModel", model.model), batches),
         )
 
+    def _choose(self, half: HalfTwin, device: str) -> Scoring:
+        """Choose between half and full precision by the scores of a few points."""
+        in_full = [self.score_point(point) for point in COMPARED]
+        self._half = half
+        in_half = [self.score_point(point) for point in COMPARED]
+        scoring = judge(in_full, in_half, device)
+        if scoring.dtype != HALF:
+            self._half = None
+        return scoring
+
     def _model_at(self, point: Point, scope: str) -> Any:
         interpolator = self._held()
         interpolator.set(point, scope)
-        return interpolator.model.model
+        return self._half.following(interpolator.model) if self._half else interpolator.model.model
 
     def _held(self) -> Interpolator:
         if self._interpolator is None:
@@ -138,7 +157,7 @@ class LocalPool:
     def __init__(self, context: JobContext) -> None:
         self.evaluator = CellEvaluator(context)
 
-    def load(self, job: SurfaceJob) -> str:
+    def load(self, job: SurfaceJob) -> Scoring:
         """Take up a cell."""
         return self.evaluator.load(job)
 
@@ -161,6 +180,11 @@ class _Shared:
         self.encoder: Encoder = open_encoder(job.encoder, context)
         self.model = FlatModel(build_model(job.bilingual_endpoint, self.encoder, context.device))
         self._dev_sets: dict[tuple[str, str, int | None], DevSet] = {}
+
+    @cached_property
+    def half(self) -> HalfTwin:
+        """The model's twin in half precision, made at its first use."""
+        return HalfTwin(cast("EndpointModel", self.model.model))
 
     def dev_set(self, job: SurfaceJob, language: str) -> DevSet:
         """Return a dev set, tokenised at its first use."""
