@@ -1,16 +1,18 @@
 """Packed batches: sequences of different lengths in one row, without padding.
 
 Sequences are concatenated to shape (1, T) with explicit positions; all layers but attention work
-on single tokens and need no more. Attention must stay inside a sequence, in one of two ways:
+on single tokens and need no more. Attention must stay inside a sequence, in one of three ways
+(``attention.py`` does it):
 
 * ``RUNS``: sequences are sorted by length and each run of equal lengths is one call of scaled
   dot-product attention without a mask, on a view. Best for large batches (evaluation).
 * ``PADDED``: queries, keys and values (nothing else) are spread to (B, L) and masked. Best for the
   few, differently long sequences of a training step, where every run would be one sequence.
+* ``VARLEN``: one call of flash attention for all sequences, which is told where each begins. For GPUs, and
+  for half precision only; whatever it cannot do is done as ``RUNS``.
 
 The choice and the composition of a batch are functions of the data alone, so numbers do not
-depend on scheduling. Shapes: T tokens, B sequences, L tokens of the longest, A attention heads,
-D dimensions of one head.
+depend on scheduling. Shapes: T tokens, B sequences, L tokens of the longest.
 """
 
 from __future__ import annotations
@@ -18,17 +20,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface
 
 from xltray.nn.device import upload
 
-ATTENTION = "xltray_packed"
 # Tokens of an evaluation batch. Part of the numbers (float sums depend on shapes), so not a setting.
 TOKEN_BUDGET = {"cpu": 4096, "cuda": 32768}
 
@@ -38,6 +36,12 @@ class Layout(Enum):
 
     RUNS = "runs"
     PADDED = "padded"
+    VARLEN = "varlen"
+
+
+def scoring_layout(device: str) -> Layout:
+    """Return how large batches without padding are laid out on a device."""
+    return Layout.VARLEN if torch.device(device).type == "cuda" else Layout.RUNS
 
 
 class Tokens(NamedTuple):
@@ -65,7 +69,11 @@ class Padding(NamedTuple):
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Sequences in one row. ``order`` gives, for each packed sequence, its index in the input."""
+    """Sequences in one row.
+
+    ``order`` gives, for each packed sequence, its index in the input. ``bounds`` are, on the device, where
+    each sequence starts and where the last one ends: B + 1 numbers in int32, as flash attention reads them.
+    """
 
     ids_T: Tensor
     positions_T: Tensor
@@ -75,6 +83,7 @@ class PackedBatch:
     lengths: tuple[int, ...]
     order: tuple[int, ...]
     runs: tuple[Run, ...]
+    bounds: Tensor
     padding: Padding
     layout: Layout
 
@@ -115,6 +124,7 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
         lengths=tuple(lengths),
         order=tuple(order),
         runs=_runs(starts, lengths),
+        bounds=upload(torch.tensor([*starts, starts[-1] + lengths[-1]], dtype=torch.int32), device),
         padding=padding,
         layout=layout,
     )
@@ -151,64 +161,3 @@ def _runs(starts: Sequence[int], lengths: Sequence[int]) -> tuple[Run, ...]:
         else:
             runs.append(Run(start, 1, length))
     return tuple(runs)
-
-
-def _attend_runs(
-    query_TAD: Tensor,
-    key_TAD: Tensor,
-    value_TAD: Tensor,
-    batch: PackedBatch,
-    scale: float | None,
-    dropout: float,
-) -> Tensor:
-    outputs = []
-    for start, count, length in batch.runs:
-        query, key, value = (
-            x[start : start + count * length].view(count, length, *x.shape[1:]).transpose(1, 2)
-            for x in (query_TAD, key_TAD, value_TAD)
-        )
-        output = F.scaled_dot_product_attention(query, key, value, scale=scale, dropout_p=dropout)
-        outputs.append(output.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)
-
-
-def _attend_padded(
-    query_TAD: Tensor,
-    key_TAD: Tensor,
-    value_TAD: Tensor,
-    batch: PackedBatch,
-    scale: float | None,
-    dropout: float,
-) -> Tensor:
-    token_BL, real_BL, place_T = batch.padding
-    query, key, value = (x[token_BL].transpose(1, 2) for x in (query_TAD, key_TAD, value_TAD))
-    output = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=real_BL[:, None, None, :], scale=scale, dropout_p=dropout
-    )
-    return output.transpose(1, 2).flatten(0, 1)[place_T]
-
-
-def packed_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    packed: PackedBatch,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """Attention in transformers' interface: (1, A, T, D) in, (1, T, A, D) out."""
-    attend = _attend_runs if packed.layout is Layout.RUNS else _attend_padded
-    query_TAD, key_TAD, value_TAD = (x[0].transpose(0, 1) for x in (query, key, value))
-    # Several query heads may share one of keys and values (the larger EuroBERTs).
-    if shared := query_TAD.shape[1] // key_TAD.shape[1] - 1:
-        key_TAD, value_TAD = (x.repeat_interleave(shared + 1, dim=1) for x in (key_TAD, value_TAD))
-    return attend(query_TAD, key_TAD, value_TAD, packed, scaling, dropout)[None], None
-
-
-AttentionInterface.register(ATTENTION, packed_attention)
-# No mask is built for a packed row: the layout says which tokens belong together.
-AttentionMaskInterface.register(ATTENTION, lambda *_, **__: None)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from xltray.nn.device import begin_transfer, upload
 from xltray.nn.model import EndpointModel
-from xltray.nn.packing import Layout, batches_by_tokens, pack
+from xltray.nn.packing import Layout, batches_by_tokens, pack, scoring_layout
 from xltray.spec import ParserSpec
 from xltray.tasks.base import (
     Batch,
@@ -60,7 +60,7 @@ class LabellingTask(Task):
         """Make a batch: the flat place of each label (``place_W``), and the sequences' arrays."""
         packed = pack(
             [sequence.tokens for sequence in sequences],
-            layout=Layout.PADDED if training else Layout.RUNS,
+            layout=Layout.PADDED if training else scoring_layout(device),
             device=device,
         )
         ordered = [sequences[index] for index in packed.order]

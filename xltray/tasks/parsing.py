@@ -32,7 +32,7 @@ from xltray.corpora.ud import DEPRELS
 from xltray.nn.biaffine import BiaffineParser, ParserEnergies
 from xltray.nn.device import Arrays, begin_transfer, beside
 from xltray.nn.model import EndpointModel
-from xltray.nn.packing import Layout, batches_by_tokens, pack
+from xltray.nn.packing import Layout, batches_by_tokens, pack, scoring_layout
 from xltray.nn.trees import decode
 from xltray.spec import ParserSpec
 from xltray.spec_types import Role
@@ -93,7 +93,7 @@ class ParsingTask(Task):
         """Make a batch: words padded to the sentence with most words."""
         packed = pack(
             [sequence.tokens for sequence in sequences],
-            layout=Layout.PADDED if training else Layout.RUNS,
+            layout=Layout.PADDED if training else scoring_layout(device),
             device=device,
         )
         ordered = [sequences[index] for index in packed.order]
