@@ -214,7 +214,7 @@ def test_batches_by_tokens(items, by_key, budget):
     lengths = [length for length, _ in items]
     keys = [key for _, key in items] if by_key else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(packing.TOKEN_BUDGET, "cpu", budget)
+        patch.setitem(packing.PAIRED_BUDGET if by_key else packing.TOKEN_BUDGET, "cpu", budget)
         batches = batches_by_tokens(lengths, "cpu", keys)
         assert batches == batches_by_tokens(lengths, "cpu", keys)
     flat = [index for batch in batches for index in batch]

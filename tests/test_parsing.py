@@ -359,7 +359,7 @@ def test_a_batch_is_padded_to_its_longest_sentence(tokenizer):
 
 
 def test_batches_go_by_words_within_the_budget_of_subwords(tokenizer, monkeypatch):
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "cpu", 26)
+    monkeypatch.setitem(packing.PAIRED_BUDGET, "cpu", 26)
     few_words, many_words = sentence([0], words=["a" * 20]), chain(5)
     split = encode([many_words, few_words, many_words, few_words], tokenizer)
     assert [batch.labels["real"].sum(1).tolist() for batch in TASK.batches(split, "cpu")] == [
@@ -469,7 +469,7 @@ def test_scores_do_not_depend_on_batches(tokenizer, monkeypatch):
     split = encode(examples, tokenizer)
     together = TASK.evaluate(model.train(), split, TASK.batches(split, "cpu"))
     assert not model.training
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "cpu", 200)
+    monkeypatch.setitem(packing.PAIRED_BUDGET, "cpu", 200)
     some = TASK.batches(split, "cpu")
     assert 3 < len(some) < 80
     alone = [TASK.collate([sequence], "cpu", training=False) for sequence in split.sequences]

@@ -64,11 +64,16 @@ def made_model(task: str) -> EndpointModel:
 
 def dev_set(task: str, monkeypatch: pytest.MonkeyPatch) -> DevSet:
     """Three batches on the CPU."""
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "cpu", 18)
+    small_batches("cpu", monkeypatch)
     split = made_split(task)
     made_set = DevSet(get_task(task), split, get_task(task).batches(split, "cpu"))
     assert len(made_set.batches) == 3
     return made_set
+
+
+def small_batches(device_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for budget in (packing.TOKEN_BUDGET, packing.PAIRED_BUDGET):
+        monkeypatch.setitem(budget, device_type, 18)
 
 
 def watch_transfers(monkeypatch: pytest.MonkeyPatch, begin: Callable[..., Any]) -> None:
@@ -82,7 +87,7 @@ def test_nothing_reads_a_number_until_the_counts_are_asked_for(
 ) -> None:
     # Tensors on "meta" have no numbers: whatever needs one, or a shape that depends on one, fails there.
     found: list[tuple[Tensor, ...]] = []
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "meta", 18)
+    small_batches("meta", monkeypatch)
     watch_transfers(monkeypatch, lambda *tensors: found.append(tensors))
     monkeypatch.setattr(parsing, "beside", lambda _, work: work)
     split = made_split(task).on("meta")
@@ -192,7 +197,7 @@ def test_a_chunks_next_point_is_queued_before_the_last_is_read(
 @pytest.mark.parametrize("task", TASKS)
 def test_scoring_on_a_gpu_waits_for_nothing(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = dev_set(task, monkeypatch).score(made_model(task))
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "cuda", 18)
+    small_batches("cuda", monkeypatch)
     split = made_split(task).on("cuda")
     on_gpu = DevSet(get_task(task), split, get_task(task).batches(split, "cuda"))
     model = made_model(task).to("cuda")

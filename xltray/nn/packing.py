@@ -29,6 +29,8 @@ from xltray.nn.device import upload
 
 # Tokens of an evaluation batch. Part of the numbers (float sums depend on shapes), so not a setting.
 TOKEN_BUDGET = {"cpu": 4096, "cuda": 32768}
+# For batches whose words are padded to score pairs of them: fewer, so that their lengths are alike.
+PAIRED_BUDGET = {"cpu": 1024, "cuda": 32768}
 
 
 class Layout(Enum):
@@ -131,17 +133,17 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
 
 
 def batches_by_tokens(
-    lengths: Sequence[int], device: str, keys: Sequence[int] | None = None
+    lengths: Sequence[int], device: str, words: Sequence[int] | None = None
 ) -> list[list[int]]:
     """Split indices into batches of similar length within the device's token budget.
 
     Args:
         lengths: subwords of each sequence.
         device: ``cpu`` or ``cuda``.
-        keys: what to sort by, if not the lengths.
+        words: words of each sequence, where pairs of them are scored: then they are what is sorted by.
     """
-    budget = TOKEN_BUDGET[torch.device(device).type]
-    sort_by = lengths if keys is None else keys
+    budget = (TOKEN_BUDGET if words is None else PAIRED_BUDGET)[torch.device(device).type]
+    sort_by = lengths if words is None else words
     batches: list[list[int]] = []
     tokens = budget
     for index in sorted(range(len(lengths)), key=lambda i: (sort_by[i], i)):

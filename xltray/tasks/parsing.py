@@ -107,7 +107,7 @@ class ParsingTask(Task):
         words = [len(sequence.words) for sequence in split.sequences]
         return [
             self.collate([split.sequences[i] for i in members], device, training=False)
-            for members in batches_by_tokens(lengths, device, keys=words)
+            for members in batches_by_tokens(lengths, device, words=words)
         ]
 
     def loss(self, model: EndpointModel, batch: Batch) -> Loss:
