@@ -66,7 +66,7 @@ class CellEvaluator:
             EndpointError: if it cannot be used.
         """
         key = (job.encoder.content, job.task, job.bilingual_endpoint.recipe, job.bilingual_endpoint.parser)
-        self._interpolator = None  # first free what the last cell needed
+        self._interpolator = self._half = None  # first free what the last cell needed
         if self._shared is None or self._shared.key != key:
             self._shared = None
             self._shared = _Shared(key, job, self.context)
@@ -75,7 +75,6 @@ class CellEvaluator:
         model = self._shared.model
         # Made before the endpoints come, when there is most room.
         half = self._shared.half if job.evaluation.dtype == HALF else None
-        self._half = None
         self._interpolator = self._between(model, load_endpoints(job, model, self.context))
         for corner, point in CORNERS.items():
             check_corner(job, corner, self.score_point(point), self.context)
@@ -87,7 +86,7 @@ class CellEvaluator:
         return measure(self._held().model.layout, self._held().endpoints)
 
     def score(self, chunk: Chunk) -> list[Score]:
-        """Score points on all languages of the cell; a point's counts are read when the next one is queued."""
+        """Score points on all languages of the cell; one is read when the next has been queued."""
         scores: list[Score] = []
         before: Callable[[], list[Score]] = list
         for index in chunk.points:
