@@ -26,7 +26,7 @@ class Ours:
 
     def __init__(self, endpoints: Endpoints, split: EncodedSplit) -> None:
         task = get_task(endpoints.task)
-        self.dev_set = DevSet(task, split, task.batches(split, endpoints.device))
+        self.dev_set = DevSet(task, split.on(endpoints.device), task.batches(split, endpoints.device))
         self.model = endpoints.endpoint_model
         # As in a sweep: of the word embeddings, the rows that the dev set uses.
         rows = word_rows(self.model, [batch.packed for batch in self.dev_set.batches])
@@ -61,7 +61,10 @@ class Ours:
     def _energies(self, packed: Any, words: Mapping[str, Any]) -> Tensor:
         parser: Any = self.model.head
         scores = parser(self.model(packed)[words["token"]], words["real"])
-        energies: Tensor = parser.energies(scores, words["real"], words["head"], words["relation"])[0]
+        lengths = words["gold"].lengths_S.tolist()
+        energies: Tensor = parser.energies(
+            scores, words["real"], words["head"], words["relation"], lengths
+        ).energies_SN1N1
         return energies
 
 

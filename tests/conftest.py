@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 SHARED_UD = Path(__file__).parents[2] / "shared" / "data" / "ud-2.7"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that need a GPU where torch can use none."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU that torch can use")
+
+
 @pytest.fixture(scope="session")
 def ud_root() -> Path:
     """A folder with UD 2.7 treebanks: XLTRAY_UD_ROOT, or shared/data/ud-2.7 beside the repository."""

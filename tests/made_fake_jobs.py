@@ -26,6 +26,7 @@ from xltray.errors import CornerMismatchError
 from xltray.grid import Chunk
 from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob, SurfaceJob
 from xltray.plan import Plan
+from xltray.precision import Scoring
 from xltray.results import Geometry, Score
 from xltray.spec import EncoderSpec, FinetuneSpec, PretrainSpec, RuntimeSpec, SweepSpec
 from xltray.store import Store
@@ -90,7 +91,7 @@ def fake_surface(
 ) -> Iterator[Progress]:
     before = note(context.store, job.id)
     assert all(context.store.is_done(endpoint) for endpoint in job.endpoints.values())
-    assert pool.load(job) == "abacus"
+    assert pool.load(job) == Scoring("abacus")
     assert pool.geometry() == [Geometry("all", 1, 1.0, 1.0, 0.0)]
     if job.task == "orphaned" and not before:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -118,10 +119,10 @@ class FakeEvaluator:
         self.store = context.store
         self.job: SurfaceJob
 
-    def load(self, job: SurfaceJob) -> str:
+    def load(self, job: SurfaceJob) -> Scoring:
         self.job = job
         note(self.store, f"load-{job.id}")
-        return "abacus"
+        return Scoring("abacus")
 
     def geometry(self) -> list[Geometry]:
         if not note(self.store, f"measure-{self.job.id}") and self.job.task == "fragile":

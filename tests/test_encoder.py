@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertForMaskedLM
 
 from xltray.errors import MissingInputError
+from xltray.nn.attention import ATTENTION
 from xltray.nn.encoder import LIKE_BERT, build_encoder, encode, encode_at, load_encoder, max_tokens
-from xltray.nn.packing import ATTENTION, Layout, Tokens, pack
+from xltray.nn.packing import Layout, Tokens, pack
 from xltray.tasks.words import split_words
 
 WORDPIECES = ("a", "the", "dog", "##s", "bark", "北", "京")

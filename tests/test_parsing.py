@@ -83,7 +83,7 @@ class Oracle(nn.Module):
     def forward(self, words_SNH: Tensor, mask_SN: Tensor) -> Tensor:
         return words_SNH
 
-    def energies(self, scores: Tensor, mask_SN: Tensor, heads: Tensor, labels: Tensor) -> ParserEnergies:
+    def energies(self, scores: Tensor, mask_SN: Tensor, *_: object) -> ParserEnergies:
         trees = self.trees[self.calls]
         self.calls += 1
         size = mask_SN.shape[1] + 1
@@ -341,7 +341,12 @@ def test_a_batch_is_padded_to_its_longest_sentence(tokenizer):
     assert batch.packed.order == (1, 2, 0)
     assert batch.labels["real"].tolist() == [[True, False, False], [True, True, False], [True] * 3]
     assert batch.labels["head"].tolist() == [[0, 0, 0], [0, 1, 0], [2, 0, 2]]
-    assert batch.labels["scored"].tolist() == [[True, False, False], [True, True, False], [True, True, False]]
+    assert batch.labels["decided"].tolist() == [
+        [True, False, False],
+        [True, False, False],
+        [True, True, False],
+    ]
+    assert batch.labels["gold"].lengths_S.tolist() == [1, 2, 3]
     tokens = [
         tokenizer.convert_ids_to_tokens(row) for row in batch.packed.ids_T[batch.labels["token"]].tolist()
     ]
@@ -354,7 +359,7 @@ def test_a_batch_is_padded_to_its_longest_sentence(tokenizer):
 
 
 def test_batches_go_by_words_within_the_budget_of_subwords(tokenizer, monkeypatch):
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "cpu", 26)
+    monkeypatch.setitem(packing.PAIRED_BUDGET, "cpu", 26)
     few_words, many_words = sentence([0], words=["a" * 20]), chain(5)
     split = encode([many_words, few_words, many_words, few_words], tokenizer)
     assert [batch.labels["real"].sum(1).tolist() for batch in TASK.batches(split, "cpu")] == [
@@ -464,7 +469,7 @@ def test_scores_do_not_depend_on_batches(tokenizer, monkeypatch):
     split = encode(examples, tokenizer)
     together = TASK.evaluate(model.train(), split, TASK.batches(split, "cpu"))
     assert not model.training
-    monkeypatch.setitem(packing.TOKEN_BUDGET, "cpu", 200)
+    monkeypatch.setitem(packing.PAIRED_BUDGET, "cpu", 200)
     some = TASK.batches(split, "cpu")
     assert 3 < len(some) < 80
     alone = [TASK.collate([sequence], "cpu", training=False) for sequence in split.sequences]

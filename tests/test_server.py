@@ -19,6 +19,7 @@ from xltray.cluster.server import EndpointServer, RayPool
 from xltray.cluster.trial import JobTrial
 from xltray.errors import CornerMismatchError
 from xltray.grid import Chunk
+from xltray.precision import Scoring
 from xltray.results import Geometry
 from xltray.spec import DataSpec
 from xltray.store import Store
@@ -60,7 +61,7 @@ CHUNKS: Sequence[Chunk] = [Chunk("all", (first, first + 1)) for first in range(0
 @pytest.mark.parametrize(("task", "loads"), [("sound", 2), ("fragile", 4)])
 def test_every_chunk_is_scored_once_even_if_a_server_dies(store: Store, task: str, loads: int) -> None:
     job, pool = cell(task, "aa", "bb"), make_pool(store, 2)
-    assert pool.load(job) == "abacus"
+    assert pool.load(job) == Scoring("abacus")
     assert pool.geometry() == [Geometry("all", 1, 1.0, 1.0, 0.0)]
     results = list(pool.score(CHUNKS))
     pool.close()

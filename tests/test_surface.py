@@ -27,6 +27,7 @@ from xltray.grid import CORNERS
 from xltray.jobs import SurfaceJob
 from xltray.nn.biaffine import BiaffineParser
 from xltray.nn.trees import decode
+from xltray.precision import Scoring
 from xltray.results import SURFACE_SCHEMA, Geometry, Score
 from xltray.store import Store
 from xltray.surface import PointPool, chunks, score_surface
@@ -341,7 +342,7 @@ class CountingPool:
         self.fail_at = fail_at
         self.scored: list[tuple[str, int]] = []
 
-    def load(self, job: SurfaceJob) -> str:
+    def load(self, job: SurfaceJob) -> Scoring:
         return self.pool.load(job)
 
     def geometry(self) -> list[Geometry]:

@@ -34,7 +34,7 @@ from xltray.nn.model import EndpointModel, hidden_size, seed_of
 from xltray.results import Score
 from xltray.spec_types import Role
 from xltray.store import DONE, WEIGHTS, Store
-from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Predicted, Task
+from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Pending, Predicted, Task
 from xltray.tasks.registry import get_task
 
 KEPT_SPLITS, KEPT_SEQUENCES = 8, 5000
@@ -74,7 +74,11 @@ class DevSet:
 
     def score(self, model: EndpointModel) -> Evaluation:
         """Score a model."""
-        return self.task.evaluate(model, self.split, self.batches)
+        return self.queue(model)()
+
+    def queue(self, model: EndpointModel) -> Pending:
+        """Begin to score a model; see ``Task.queue``."""
+        return self.task.queue(model, self.split, self.batches)
 
     def predict(self, model: EndpointModel) -> list[Predicted]:
         """Return what ``score`` counts, one entry an example."""
@@ -85,7 +89,7 @@ def load_dev_set(job: FinetuneJob, language: str, encoder: Encoder, context: Job
     """Read, tokenise and pack a dev set."""
     task = get_task(job.task)
     split = load_split(job, language, "dev", encoder, context)
-    return DevSet(task, split, task.batches(split, context.device))
+    return DevSet(task, split.on(context.device), task.batches(split, context.device))
 
 
 def load_split(

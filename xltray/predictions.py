@@ -22,6 +22,7 @@ from xltray.errors import CornerMismatchError, PredictionError, Problem, Problem
 from xltray.evaluator import CellEvaluator
 from xltray.grid import Point
 from xltray.jobs import SurfaceJob
+from xltray.precision import Scoring
 from xltray.results import Score, scores_of
 from xltray.store import Store
 from xltray.tasks.base import Counts, Written
@@ -145,7 +146,7 @@ def write_predictions(
     """
     context = evaluator.context
     stored = _stored(job, context)
-    device = _load(job, evaluator)
+    device = _load(job, evaluator).device
     task = get_task(job.task)
     languages = job.languages
     examples = {language: read_examples(job.reader, language, "dev", context) for language in languages}
@@ -166,7 +167,7 @@ def write_predictions(
     return CellFiles(tuple(dict.fromkeys(paths)), unpredicted)
 
 
-def _load(job: SurfaceJob, evaluator: CellEvaluator) -> str:
+def _load(job: SurfaceJob, evaluator: CellEvaluator) -> Scoring:
     """Let the evaluator take a cell up; what is wrong at a corner is the device's fault, not the store's."""
     try:
         with outside_a_sweep(job, evaluator.context.store):

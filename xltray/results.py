@@ -332,10 +332,10 @@ def _surface_row(job: SurfaceJob, score: Score, point: Point) -> dict[str, Any]:
 def _with_provenance(schema: pa.Schema, job: SurfaceJob, provenance: Mapping[str, str]) -> pa.Schema:
     facts = {
         "schema_version": str(SCHEMA_VERSION),
+        "dtype": "float32",
         **provenance,
         "cell": job.id,
         "encoder": job.encoder.content,
-        "dtype": job.evaluation.dtype,
         **{f"endpoint.{corner}": endpoint.id for corner, endpoint in job.endpoints.items()},
         **{f"data.{language}.dev": data.dev for language, data in job.reader.data.items()},
     }

@@ -178,7 +178,11 @@ class ParserSpec(Spec):
 class EvaluationSpec(Spec):
     """How points are scored."""
 
-    dtype: Literal["float32"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="what encoders compute in; bfloat16 only in cells where it changes no score, of eight "
+        "points on both languages, by more than 0.1 points",
+    )
 
 
 class RuntimeSpec(Spec):

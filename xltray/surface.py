@@ -17,6 +17,7 @@ from xltray.context import JobContext, Progress
 from xltray.grid import Chunk
 from xltray.jobs import SurfaceJob
 from xltray.learned import not_learned
+from xltray.precision import FULL, HALF, Scoring
 from xltray.results import (
     Geometry,
     Score,
@@ -32,8 +33,8 @@ from xltray.underway import own_parts, part_name, weights_id
 class PointPool(Protocol):
     """Something that scores points of a cell: one evaluator, or many."""
 
-    def load(self, job: SurfaceJob) -> str:
-        """Take up a cell; returns what it is scored on, for the records."""
+    def load(self, job: SurfaceJob) -> Scoring:
+        """Take up a cell; returns what it is scored on and in, for the records."""
         ...
 
     def geometry(self) -> list[Geometry]:
@@ -57,7 +58,7 @@ def score_surface(
     """
     store = context.store
     finished = store.exists(store.surface_path(job))
-    scores, devices = ([], set()) if finished else _stored_parts(job, context)
+    scores, devices = ([], set()) if finished else _stored_parts(job, context, (FULL, HALF))
     # A geometry that stands alone may be of endpoints that were deleted and made again since.
     measured = bool(finished or scores) and store.exists(store.geometry_path(job))
     if finished and measured:
@@ -67,14 +68,19 @@ def score_surface(
     missing = [] if finished else missing_points(job, scores)
     if missing:
         yield Progress(total - len(missing), total, "points")
-    device = pool.load(job)
+    scoring = pool.load(job)
+    if scores and job.evaluation.dtype != FULL:
+        # The device may be another than the one that began, and choose otherwise: then all is scored anew.
+        scores, devices = _stored_parts(job, context, (scoring.dtype,))
+        missing = missing_points(job, scores)
     unlearned = not_learned(job, store)
     if not measured:
-        table = geometry_table(job, pool.geometry(), provenance(device=device), not_learned=unlearned)
+        # Endpoints are float32, whatever points are scored in.
+        table = geometry_table(job, pool.geometry(), provenance(device=scoring.device), not_learned=unlearned)
         store.write_table(store.geometry_path(job), table)
     if finished:
         return
-    origin = provenance(device=", ".join(sorted(devices | {device})))
+    origin = provenance(**scoring.records() | {"device": ", ".join(sorted(devices | {scoring.device}))})
     if unlearned is not None:
         origin["not_learned"] = unlearned
     weights = weights_id(job, store)
@@ -96,8 +102,10 @@ def chunks(job: SurfaceJob, missing: Sequence[tuple[str, int]], size: int) -> li
     return result
 
 
-def _stored_parts(job: SurfaceJob, context: JobContext) -> tuple[list[Score], set[str]]:
-    """Return the scores of an earlier, unfinished run, and the devices that they were made on.
+def _stored_parts(
+    job: SurfaceJob, context: JobContext, dtypes: Sequence[str]
+) -> tuple[list[Score], set[str]]:
+    """Return the scores of an earlier, unfinished run in these types, and the devices that made them.
 
     A chunk may have been written twice. Parts of endpoints that have been deleted and made again
     since are left alone.
@@ -109,6 +117,8 @@ def _stored_parts(job: SurfaceJob, context: JobContext) -> tuple[list[Score], se
     devices = set()
     for name in own:
         table = context.store.read_table(f"{folder}/{name}")
+        if table.schema.metadata[b"xltray.dtype"].decode() not in dtypes:
+            continue
         devices.add(table.schema.metadata[b"xltray.device"].decode())
         found |= {(s.scope, s.point, s.language, s.metric): s for s in scores_of(table)}
     return list(found.values()), devices

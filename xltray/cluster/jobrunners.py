@@ -18,6 +18,7 @@ from xltray.store import Store
 
 if TYPE_CHECKING:
     from xltray.grid import Chunk
+    from xltray.precision import Scoring
     from xltray.results import Geometry, Score
     from xltray.surface import PointPool
 
@@ -27,8 +28,8 @@ REAL = "xltray.cluster.jobrunners:real_runners"
 class Evaluator(Protocol):
     """Scores points of one cell; ``xltray.evaluator.CellEvaluator``."""
 
-    def load(self, job: SurfaceJob) -> str:
-        """Hold the endpoints and dev sets of a cell; returns the device that it is scored on."""
+    def load(self, job: SurfaceJob) -> Scoring:
+        """Hold the endpoints and dev sets of a cell; returns what it is scored on and in."""
         ...
 
     def geometry(self) -> list[Geometry]:

@@ -24,6 +24,7 @@ from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.jobs import SurfaceJob, load_job
+from xltray.precision import Scoring, together
 
 if TYPE_CHECKING:
     from xltray.grid import Chunk
@@ -56,8 +57,8 @@ class EndpointServer:
         """Return the process id; answering shows that the server is up."""
         return os.getpid()
 
-    def load(self, job: str) -> str:
-        """Hold the cell of a job, given as JSON; returns the device that it is scored on."""
+    def load(self, job: str) -> Scoring:
+        """Hold the cell of a job, given as JSON; returns what it is scored on and in."""
         cell = load_job(job)
         assert isinstance(cell, SurfaceJob)
         self._tags = tags_of(cell)
@@ -117,11 +118,11 @@ class RayPool:
         self._servers: list[Any] = []
         self._cell: SurfaceJob | None = None
 
-    def load(self, job: SurfaceJob) -> str:
+    def load(self, job: SurfaceJob) -> Scoring:
         """Have all servers hold a cell; servers of an earlier cell serve on.
 
         Returns:
-            What the servers score on, for the records.
+            What the servers score on and in, for the records.
         """
         self._cell = job
         # An idle server may have died since the last cell; asking shows it.
@@ -133,8 +134,7 @@ class RayPool:
         while len(self._servers) < self._size:
             self._servers.append(self._start(len(self._servers)))
         self._await_start(self._servers)
-        devices = _get([self._load(server) for server in self._servers])
-        return ", ".join(sorted(set(devices)))
+        return together(_get([self._load(server) for server in self._servers]))
 
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell taken up, on the first server."""

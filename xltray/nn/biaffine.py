@@ -39,7 +39,7 @@ of a word vector, A arc_dim, E label_dim, L labels. Words come first in a row, p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -167,7 +167,12 @@ class BiaffineParser(nn.Module):
 
     @torch.inference_mode()
     def energies(
-        self, scores: ParserScores, mask_SN: Tensor, heads_SN: Tensor, labels_SN: Tensor
+        self,
+        scores: ParserScores,
+        mask_SN: Tensor,
+        heads_SN: Tensor,
+        labels_SN: Tensor,
+        lengths: Sequence[int] | None = None,
     ) -> ParserEnergies:
         """Return energies to give to ``trees.decode``, the best label of every arc, and the gold's cost.
 
@@ -176,6 +181,7 @@ class BiaffineParser(nn.Module):
             mask_SN: bool, True for words.
             heads_SN: int64, gold heads, as for ``loss``.
             labels_SN: int64, gold labels; any label where there is none.
+            lengths: words of each sentence. Without them the mask is read, for which a GPU is waited for.
         """
         sentences, longest = mask_SN.shape
         energies_SN1N1 = scores.arcs_SNN1.new_full((sentences, longest + 1, longest + 1), -torch.inf)
@@ -185,7 +191,8 @@ class BiaffineParser(nn.Module):
         heads_SN = heads_SN.masked_fill(outside_SN, 0)
         gold_SN = scores.arcs_SNN1.gather(2, heads_SN[..., None]).squeeze(-1)
         held = CPU_SCORES if mask_SN.device.type == "cpu" else CUDA_SCORES
-        for rows_B, n in _buckets(mask_SN.sum(1), held // len(self.label_bias_L)):
+        lengths = mask_SN.sum(1).tolist() if lengths is None else lengths
+        for rows_B, n in _buckets(mask_SN.sum(1), lengths, held // len(self.label_bias_L)):
             bucket = ParserScores(
                 scores.arcs_SNN1[rows_B, :n, : n + 1],
                 scores.label_heads_SN1E[rows_B, : n + 1],
@@ -235,10 +242,13 @@ def _mlp(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.ELU(), SharedDropout(dropout))
 
 
-def _buckets(lengths_S: Tensor, pairs: int) -> Iterator[tuple[Tensor, int]]:
-    """Yield rows of similar length and their longest, so that padded rows hold about ``pairs`` pairs."""
-    lengths, order_S = lengths_S.sort(descending=True, stable=True)
-    remaining = [n for n in lengths.tolist() if n > 0]
+def _buckets(lengths_S: Tensor, lengths: Sequence[int], pairs: int) -> Iterator[tuple[Tensor, int]]:
+    """Yield rows of similar length and their longest, so that padded rows hold about ``pairs`` pairs.
+
+    ``lengths_S`` are the lengths on the device, where rows are sorted; ``lengths`` the same on the host.
+    """
+    order_S = lengths_S.argsort(descending=True, stable=True)
+    remaining = sorted((n for n in lengths if n > 0), reverse=True)
     start = 0
     while start < len(remaining):
         n = remaining[start]

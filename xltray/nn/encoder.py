@@ -40,7 +40,8 @@ from transformers.utils import logging as transformers_logging
 
 from xltray.checkpoints import code_problems
 from xltray.errors import Problem
-from xltray.nn.packing import ATTENTION, PackedBatch
+from xltray.nn.attention import ATTENTION
+from xltray.nn.packing import PackedBatch
 from xltray.nn.soundness import explained, not_finite, refuse, tokenizer_problems, weight_problems
 
 # Families whose every layer attends to the whole sequence, through transformers' attention interface.

@@ -65,14 +65,14 @@ class FlatLayout:
 
 
 class FlatModel:
-    """A model whose parameters are views into ``flat_P`` (P parameters)."""
+    """A model whose parameters are views into ``flat_P`` (P parameters), of their type or another."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, dtype: torch.dtype | None = None) -> None:
         self.model = model
         parameters = dict(model.named_parameters())
         self.layout = FlatLayout({name: parameter.shape for name, parameter in parameters.items()})
         first = next(iter(parameters.values()))
-        self.flat_P = torch.empty(self.layout.size, dtype=first.dtype, device=first.device)
+        self.flat_P = torch.empty(self.layout.size, dtype=dtype or first.dtype, device=first.device)
         with torch.no_grad():
             for name, place in self.layout.slices():
                 parameter = parameters[name]

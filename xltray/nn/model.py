@@ -32,6 +32,8 @@ class EndpointModel(nn.Module):
             hidden_MH = encode(self.encoder, batch)
         else:
             hidden_MH = encode_at(self.encoder, batch, place_M)
+        # An encoder in half precision (half.py) ends here; in float32 this does nothing.
+        hidden_MH = hidden_MH.float()
         if not self.training or self.dropout == 0.0:
             return hidden_MH
         keep = 1.0 - self.dropout

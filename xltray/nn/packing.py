@@ -1,16 +1,18 @@
 """Packed batches: sequences of different lengths in one row, without padding.
 
 Sequences are concatenated to shape (1, T) with explicit positions; all layers but attention work
-on single tokens and need no more. Attention must stay inside a sequence, in one of two ways:
+on single tokens and need no more. Attention must stay inside a sequence, in one of three ways
+(``attention.py`` does it):
 
 * ``RUNS``: sequences are sorted by length and each run of equal lengths is one call of scaled
   dot-product attention without a mask, on a view. Best for large batches (evaluation).
 * ``PADDED``: queries, keys and values (nothing else) are spread to (B, L) and masked. Best for the
   few, differently long sequences of a training step, where every run would be one sequence.
+* ``VARLEN``: one call of flash attention for all sequences, which is told where each begins. For GPUs, and
+  for half precision only; whatever it cannot do is done as ``RUNS``.
 
 The choice and the composition of a batch are functions of the data alone, so numbers do not
-depend on scheduling. Shapes: T tokens, B sequences, L tokens of the longest, A attention heads,
-D dimensions of one head.
+depend on scheduling. Shapes: T tokens, B sequences, L tokens of the longest.
 """
 
 from __future__ import annotations
@@ -18,17 +20,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface
 
-ATTENTION = "xltray_packed"
+from xltray.nn.device import upload
+
 # Tokens of an evaluation batch. Part of the numbers (float sums depend on shapes), so not a setting.
 TOKEN_BUDGET = {"cpu": 4096, "cuda": 32768}
+# For batches whose words are padded to score pairs of them: fewer, so that their lengths are alike.
+PAIRED_BUDGET = {"cpu": 1024, "cuda": 32768}
 
 
 class Layout(Enum):
@@ -36,6 +38,12 @@ class Layout(Enum):
 
     RUNS = "runs"
     PADDED = "padded"
+    VARLEN = "varlen"
+
+
+def scoring_layout(device: str) -> Layout:
+    """Return how large batches without padding are laid out on a device."""
+    return Layout.VARLEN if torch.device(device).type == "cuda" else Layout.RUNS
 
 
 class Tokens(NamedTuple):
@@ -63,7 +71,11 @@ class Padding(NamedTuple):
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Sequences in one row. ``order`` gives, for each packed sequence, its index in the input."""
+    """Sequences in one row.
+
+    ``order`` gives, for each packed sequence, its index in the input. ``bounds`` are, on the device, where
+    each sequence starts and where the last one ends: B + 1 numbers in int32, as flash attention reads them.
+    """
 
     ids_T: Tensor
     positions_T: Tensor
@@ -73,6 +85,7 @@ class PackedBatch:
     lengths: tuple[int, ...]
     order: tuple[int, ...]
     runs: tuple[Run, ...]
+    bounds: Tensor
     padding: Padding
     layout: Layout
 
@@ -95,34 +108,42 @@ def pack(sequences: Sequence[Tokens], *, layout: Layout, device: str = "cpu") ->
         starts.append(starts[-1] + length)
 
     def tensor(values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=device)
+        return upload(torch.tensor(values, dtype=torch.long), device)
 
+    real_BL = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    token_BL = torch.where(real_BL, torch.tensor(starts)[:, None] + torch.arange(max(lengths)), 0)
+    positions_T = tensor([position for length in lengths for position in range(length)])
+    sequence_T = tensor([index for index, length in enumerate(lengths) for _ in range(length)])
+    padding = Padding(
+        upload(token_BL, device), upload(real_BL, device), sequence_T * max(lengths) + positions_T
+    )
     return PackedBatch(
         ids_T=tensor([id_ for i in order for id_ in sequences[i].ids]),
-        positions_T=tensor([position for length in lengths for position in range(length)]),
+        positions_T=positions_T,
         types_T=tensor([type_ for i in order for type_ in sequences[i].types]),
-        sequence_T=tensor([index for index, length in enumerate(lengths) for _ in range(length)]),
+        sequence_T=sequence_T,
         starts=tuple(starts),
         lengths=tuple(lengths),
         order=tuple(order),
         runs=_runs(starts, lengths),
-        padding=_padding(starts, lengths, device),
+        bounds=upload(torch.tensor([*starts, starts[-1] + lengths[-1]], dtype=torch.int32), device),
+        padding=padding,
         layout=layout,
     )
 
 
 def batches_by_tokens(
-    lengths: Sequence[int], device: str, keys: Sequence[int] | None = None
+    lengths: Sequence[int], device: str, words: Sequence[int] | None = None
 ) -> list[list[int]]:
     """Split indices into batches of similar length within the device's token budget.
 
     Args:
         lengths: subwords of each sequence.
         device: ``cpu`` or ``cuda``.
-        keys: what to sort by, if not the lengths.
+        words: words of each sequence, where pairs of them are scored: then they are what is sorted by.
     """
-    budget = TOKEN_BUDGET[torch.device(device).type]
-    sort_by = lengths if keys is None else keys
+    budget = (TOKEN_BUDGET if words is None else PAIRED_BUDGET)[torch.device(device).type]
+    sort_by = lengths if words is None else words
     batches: list[list[int]] = []
     tokens = budget
     for index in sorted(range(len(lengths)), key=lambda i: (sort_by[i], i)):
@@ -142,73 +163,3 @@ def _runs(starts: Sequence[int], lengths: Sequence[int]) -> tuple[Run, ...]:
         else:
             runs.append(Run(start, 1, length))
     return tuple(runs)
-
-
-def _padding(starts: Sequence[int], lengths: Sequence[int], device: str) -> Padding:
-    starts_B = torch.tensor(starts, device=device)
-    lengths_B = torch.tensor(lengths, device=device)
-    offsets_L = torch.arange(max(lengths), device=device)
-    real_BL = offsets_L < lengths_B[:, None]
-    token_BL = torch.where(real_BL, starts_B[:, None] + offsets_L, 0)
-    return Padding(token_BL, real_BL, real_BL.flatten().nonzero()[:, 0])
-
-
-def _attend_runs(
-    query_TAD: Tensor,
-    key_TAD: Tensor,
-    value_TAD: Tensor,
-    batch: PackedBatch,
-    scale: float | None,
-    dropout: float,
-) -> Tensor:
-    outputs = []
-    for start, count, length in batch.runs:
-        query, key, value = (
-            x[start : start + count * length].view(count, length, *x.shape[1:]).transpose(1, 2)
-            for x in (query_TAD, key_TAD, value_TAD)
-        )
-        output = F.scaled_dot_product_attention(query, key, value, scale=scale, dropout_p=dropout)
-        outputs.append(output.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)
-
-
-def _attend_padded(
-    query_TAD: Tensor,
-    key_TAD: Tensor,
-    value_TAD: Tensor,
-    batch: PackedBatch,
-    scale: float | None,
-    dropout: float,
-) -> Tensor:
-    token_BL, real_BL, place_T = batch.padding
-    query, key, value = (x[token_BL].transpose(1, 2) for x in (query_TAD, key_TAD, value_TAD))
-    output = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=real_BL[:, None, None, :], scale=scale, dropout_p=dropout
-    )
-    return output.transpose(1, 2).flatten(0, 1)[place_T]
-
-
-def packed_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    packed: PackedBatch,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """Attention in transformers' interface: (1, A, T, D) in, (1, T, A, D) out."""
-    attend = _attend_runs if packed.layout is Layout.RUNS else _attend_padded
-    query_TAD, key_TAD, value_TAD = (x[0].transpose(0, 1) for x in (query, key, value))
-    # Several query heads may share one of keys and values (the larger EuroBERTs).
-    if shared := query_TAD.shape[1] // key_TAD.shape[1] - 1:
-        key_TAD, value_TAD = (x.repeat_interleave(shared + 1, dim=1) for x in (key_TAD, value_TAD))
-    return attend(query_TAD, key_TAD, value_TAD, packed, scaling, dropout)[None], None
-
-
-AttentionInterface.register(ATTENTION, packed_attention)
-# No mask is built for a packed row: the layout says which tokens belong together.
-AttentionMaskInterface.register(ATTENTION, lambda *_, **__: None)

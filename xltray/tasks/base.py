@@ -7,8 +7,8 @@ be added up or compared exactly; a score is 2 correct / (predicted + gold).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -50,6 +50,9 @@ class Evaluation:
     loss: float | None
     examples: int
 
+
+Pending = Callable[[], Evaluation]
+"""Scores whose computation is queued on the device; calling it waits for them."""
 
 Predicted = tuple[Any, ...]
 """What was predicted for one example, an entry a word (or one in all); None where nothing was.
@@ -108,6 +111,11 @@ class EncodedSplit:
     examples: int
     unscorable: int = 0
     words: SplitWords | None = None
+
+    def on(self, device: str) -> EncodedSplit:
+        """Return the same with what metrics over whole sentences need on a device."""
+        words = self.words and SplitWords(*(column_N.to(device) for column_N in self.words))
+        return replace(self, words=words)
 
 
 @dataclass(frozen=True)
@@ -180,8 +188,16 @@ class Task(ABC):
         """Return what the best constant answer scores on a split, by the primary metric."""
 
     @abstractmethod
+    def queue(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Pending:
+        """Begin to score a model on a split; ``batches`` are the split's own.
+
+        On a GPU this waits for nothing: the weights may be changed after it by work queued on the same
+        stream. One transfer brings the counts, when they are asked for.
+        """
+
     def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
         """Score a model on a split; ``batches`` are the split's own."""
+        return self.queue(model, split, batches)()
 
     @abstractmethod
     def predict(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> list[Predicted]:

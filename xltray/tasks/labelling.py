@@ -17,10 +17,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xltray.nn.device import begin_transfer, upload
 from xltray.nn.model import EndpointModel
-from xltray.nn.packing import Layout, batches_by_tokens, pack
+from xltray.nn.packing import Layout, batches_by_tokens, pack, scoring_layout
 from xltray.spec import ParserSpec
-from xltray.tasks.base import Batch, Counts, Encoded, EncodedSplit, Evaluation, Loss, Predicted, Task
+from xltray.tasks.base import (
+    Batch,
+    Counts,
+    Encoded,
+    EncodedSplit,
+    Evaluation,
+    Loss,
+    Pending,
+    Predicted,
+    Task,
+)
 from xltray.tasks.baseline import most_frequent_label
 
 _NONE = -1
@@ -49,7 +60,7 @@ class LabellingTask(Task):
         """Make a batch: the flat place of each label (``place_W``), and the sequences' arrays."""
         packed = pack(
             [sequence.tokens for sequence in sequences],
-            layout=Layout.PADDED if training else Layout.RUNS,
+            layout=Layout.PADDED if training else scoring_layout(device),
             device=device,
         )
         ordered = [sequences[index] for index in packed.order]
@@ -59,7 +70,7 @@ class LabellingTask(Task):
             ],
             **{name: [value for s in ordered for value in s.labels[name]] for name in ordered[0].labels},
         }
-        labels = {f"{name}_W": torch.tensor(column, device=device) for name, column in columns.items()}
+        labels = {f"{name}_W": upload(torch.tensor(column), device) for name, column in columns.items()}
         return Batch(packed, labels, len(columns["place"]), [sequence.example for sequence in ordered])
 
     def batches(self, split: EncodedSplit, device: str) -> list[Batch]:
@@ -110,8 +121,8 @@ class LabellingTask(Task):
         labels = [None if number == _NONE else self.labels[number] for number in numbers]
         return [tuple(labels[end - size : end]) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
-    def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
-        """Count correct labels; one transfer from the device for the whole split."""
+    def queue(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Pending:
+        """Count correct labels on the device."""
         model.eval()
         sums = []
         with torch.inference_mode():
@@ -120,8 +131,13 @@ class LabellingTask(Task):
                 loss = F.cross_entropy(decided.logits_WC, label_W, reduction="sum")
                 correct = (decided.predicted_W == label_W).sum()
                 sums.append(torch.stack([correct.double(), loss.double()]))
-            correct_sum, loss_sum = torch.stack(sums).sum(0).tolist() if sums else (0.0, 0.0)
-        scored = sum(batch.decisions for batch in batches)
-        gold = scored + split.unscorable
-        counts = {self.primary: Counts(int(correct_sum), gold, gold)}
-        return Evaluation(counts, loss_sum / scored if scored else None, split.examples)
+            arrived = begin_transfer(torch.stack(sums).sum(0) if sums else torch.zeros(2))
+
+        def read() -> Evaluation:
+            correct_sum, loss_sum = arrived()[0].tolist()
+            scored = sum(batch.decisions for batch in batches)
+            gold = scored + split.unscorable
+            counts = {self.primary: Counts(int(correct_sum), gold, gold)}
+            return Evaluation(counts, loss_sum / scored if scored else None, split.examples)
+
+        return read

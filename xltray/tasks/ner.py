@@ -15,11 +15,12 @@ import torch.nn.functional as F
 
 from xltray.corpora.base import Corpus, Entities
 from xltray.corpora.wikiann import TAGS
+from xltray.nn.device import begin_transfer
 from xltray.nn.model import EndpointModel
 from xltray.nn.spans import OUTSIDE, count_spans
 from xltray.spec_types import Role
 from xltray.tasks.as_iob2 import count_written_spans, iob2_text
-from xltray.tasks.base import Batch, Counts, EncodedSplit, Evaluation, Predicted, Written
+from xltray.tasks.base import Batch, Counts, EncodedSplit, Evaluation, Pending, Predicted, Written
 from xltray.tasks.baseline import best_tag
 from xltray.tasks.tagging import TaggingTask
 
@@ -52,24 +53,28 @@ class NerTask(TaggingTask):
         """
         return best_tag(split, len(self.labels))
 
-    def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
-        """Count spans of whole sentences; one transfer from the device for the whole split."""
+    def queue(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Pending:
+        """Count spans of whole sentences on the device."""
         assert split.words is not None, "encode() gives them"
         model.eval()
-        device = next(model.parameters()).device
-        gold_N, sentence_N = (column_N.to(device) for column_N in split.words)
+        gold_N, sentence_N = split.words
         predicted_N = torch.full_like(gold_N, OUTSIDE)
-        loss = torch.zeros((), dtype=torch.double, device=device)
+        loss = torch.zeros((), dtype=torch.double, device=gold_N.device)
         with torch.inference_mode():
             for batch in batches:
                 decided, label_W = self.decide(model, batch), batch.labels["label_W"]
                 loss += F.cross_entropy(decided.logits_WC, label_W, reduction="sum").double()
                 predicted_N[batch.labels["index_W"]] = decided.predicted_W
             counted = count_spans(predicted_N, gold_N, sentence_N)
-            *numbers, loss_sum = torch.cat([counted.double(), loss[None]]).tolist()
-        scored = sum(batch.decisions for batch in batches)
-        counts = {"f1": Counts(*(int(number) for number in numbers))}
-        return Evaluation(counts, loss_sum / scored if scored else None, split.examples)
+            arrived = begin_transfer(torch.cat([counted.double(), loss[None]]))
+
+        def read() -> Evaluation:
+            *numbers, loss_sum = arrived()[0].tolist()
+            scored = sum(batch.decisions for batch in batches)
+            counts = {"f1": Counts(*(int(number) for number in numbers))}
+            return Evaluation(counts, loss_sum / scored if scored else None, split.examples)
+
+        return read
 
     def written(self, examples: Sequence[Entities], predictions: Sequence[Predicted]) -> Written:
         """Write word, gold and predicted tag in columns; O for words without any subword."""

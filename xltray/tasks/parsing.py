@@ -17,20 +17,22 @@ count as wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from xltray.corpora.base import Corpus, Sentence
 from xltray.corpora.ud import DEPRELS
-from xltray.nn.biaffine import BiaffineParser
+from xltray.nn.biaffine import BiaffineParser, ParserEnergies
+from xltray.nn.device import Arrays, begin_transfer, beside
 from xltray.nn.model import EndpointModel
-from xltray.nn.packing import Layout, batches_by_tokens, pack
+from xltray.nn.packing import Layout, batches_by_tokens, pack, scoring_layout
 from xltray.nn.trees import decode
 from xltray.spec import ParserSpec
 from xltray.spec_types import Role
@@ -42,23 +44,14 @@ from xltray.tasks.base import (
     EncodedSplit,
     Evaluation,
     Loss,
+    Pending,
     Predicted,
     Task,
     Written,
 )
 from xltray.tasks.baseline import best_neighbour
 from xltray.tasks.gold_trees import EVALUATED_WORDS, NOT_SCORED, encode_trees
-
-
-class _Words(NamedTuple):
-    """A batch's words, padded to (S, N)."""
-
-    token: Tensor
-    real: Tensor
-    head: Tensor
-    relation: Tensor
-    scored: Tensor
-    seen: Tensor
+from xltray.tasks.parsing_batch import Gold, Parsed, Words, count_right, make_words
 
 
 class Arc(NamedTuple):
@@ -66,14 +59,6 @@ class Arc(NamedTuple):
 
     head: int
     relation: str
-
-
-class _Parsed(NamedTuple):
-    """A batch's best trees: head and number of the relation of each word; the gold's costs."""
-
-    heads_SN: npt.NDArray[Any]
-    relations_SN: npt.NDArray[Any]
-    costs_SN: Tensor
 
 
 class ParsingTask(Task):
@@ -108,29 +93,12 @@ class ParsingTask(Task):
         """Make a batch: words padded to the sentence with most words."""
         packed = pack(
             [sequence.tokens for sequence in sequences],
-            layout=Layout.PADDED if training else Layout.RUNS,
+            layout=Layout.PADDED if training else scoring_layout(device),
             device=device,
         )
         ordered = [sequences[index] for index in packed.order]
-        longest = max(len(sequence.words) for sequence in ordered)
-
-        def padded(rows: Sequence[Sequence[int]]) -> Tensor:
-            return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
-
-        words = _Words(
-            token=padded(
-                [
-                    [start + place for place in s.words]
-                    for start, s in zip(packed.starts, ordered, strict=True)
-                ]
-            ),
-            real=padded([[1] * len(s.words) for s in ordered]).bool(),
-            head=padded([s.labels["head"] for s in ordered]),
-            relation=padded([s.labels["relation"] for s in ordered]),
-            scored=padded([s.labels["scored"] for s in ordered]).bool(),
-            seen=padded([s.labels["seen"] for s in ordered]).bool(),
-        )
-        decisions = int(words.scored.sum())
+        words = make_words(ordered, packed.starts, device)
+        decisions = sum(sum(sequence.labels["scored"]) for sequence in ordered)
         return Batch(packed, words._asdict(), decisions, [sequence.example for sequence in ordered])
 
     def batches(self, split: EncodedSplit, device: str) -> list[Batch]:
@@ -139,12 +107,12 @@ class ParsingTask(Task):
         words = [len(sequence.words) for sequence in split.sequences]
         return [
             self.collate([split.sequences[i] for i in members], device, training=False)
-            for members in batches_by_tokens(lengths, device, keys=words)
+            for members in batches_by_tokens(lengths, device, words=words)
         ]
 
     def loss(self, model: EndpointModel, batch: Batch) -> Loss:
         """Return the cross-entropy of arcs and relations over all words that were seen."""
-        words = _Words(**batch.labels)
+        words = Words(**batch.labels)
         parser: Any = model.head
         scores = parser(model(batch.packed)[words.token], words.real)
         total, decisions = parser.loss(scores, words.head, words.relation, words.real & words.seen)
@@ -154,34 +122,40 @@ class ParsingTask(Task):
         """Return the LAS of a chain: all words on the same side's neighbour, all by the same relation."""
         return best_neighbour(split)
 
-    def evaluate(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Evaluation:
-        """Parse a split and count."""
+    def queue(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> Pending:
+        """Parse a split and count; trees are searched while the device works on the batches that follow."""
         model.eval()
-        correct = np.zeros(3, dtype=np.int64)
-        losses, decisions = [], 0
+        losses, counts, decisions = [], [], 0
         for batch in batches:
-            words, parsed = _Words(**batch.labels), _parse(model, batch)
-            decided = words.scored & words.seen & (words.head >= 0)
-            losses.append(parsed.costs_SN.masked_fill(~decided, 0).double().sum())
-            decisions += int(decided.sum())
-            correct += _count(words, parsed)
-        gold = sum(batch.decisions for batch in batches)
-        las, uas, las_paper = (Counts(int(number), gold, gold) for number in correct)
-        loss = float(torch.stack(losses).sum()) / decisions if decisions else None
-        return Evaluation({"las": las, "uas": uas, "las_paper": las_paper}, loss, split.examples)
+            words, energies = Words(**batch.labels), _energies(model, batch)
+            losses.append(energies.costs_SN.masked_fill(~words.decided, 0).double().sum())
+            decisions += words.gold.decisions
+            search = partial(_count, words.gold, _transferred(energies))
+            counts.append(beside(words.real.device, search))
+        arrived = begin_transfer(torch.stack(losses).sum(0, keepdim=True)) if losses else None
+
+        def read() -> Evaluation:
+            correct = sum((count() for count in counts), np.zeros(3, dtype=np.int64))
+            gold = sum(batch.decisions for batch in batches)
+            las, uas, las_paper = (Counts(int(number), gold, gold) for number in correct)
+            loss = float(arrived()[0][0]) / decisions if arrived and decisions else None
+            return Evaluation({"las": las, "uas": uas, "las_paper": las_paper}, loss, split.examples)
+
+        return read
 
     def predict(self, model: EndpointModel, split: EncodedSplit, batches: Sequence[Batch]) -> list[Predicted]:
         """Return an ``Arc`` for each of the words evaluated; None for those that the encoder did not see."""
         model.eval()
         predictions: list[Predicted] = [()] * split.examples
         for batch in batches:
-            words, parsed = _Words(**batch.labels), _parse(model, batch)
+            gold = Words(**batch.labels).gold
+            parsed = _trees(gold, _transferred(_energies(model, batch)))
             columns = zip(
                 batch.examples,
-                words.real.sum(1).tolist(),
+                gold.lengths_S.tolist(),
                 parsed.heads_SN.tolist(),
                 parsed.relations_SN.tolist(),
-                words.seen.tolist(),
+                gold.seen_SN.tolist(),
                 strict=True,
             )
             for example, length, heads, relations, seen in columns:
@@ -206,24 +180,28 @@ class ParsingTask(Task):
         return count_arcs(written, first=EVALUATED_WORDS, not_scored=NOT_SCORED)
 
 
-def _parse(model: EndpointModel, batch: Batch) -> _Parsed:
-    """Find a batch's best trees: the one way to them, for scores and predictions alike."""
-    words = _Words(**batch.labels)
+def _energies(model: EndpointModel, batch: Batch) -> ParserEnergies:
+    words = Words(**batch.labels)
     parser: Any = model.head
     with torch.inference_mode():
         scores = parser(model(batch.packed)[words.token], words.real)
-        energies, relations, costs_SN = parser.energies(scores, words.real, words.head, words.relation)
-    heads_SN = decode(energies.cpu().numpy(), words.real.sum(1).cpu().numpy())[:, 1:]
+        lengths = words.gold.lengths_S.tolist()
+        found: ParserEnergies = parser.energies(scores, words.real, words.head, words.relation, lengths)
+        return found
+
+
+def _transferred(found: ParserEnergies) -> Callable[[], Arrays]:
+    return begin_transfer(found.energies_SN1N1, found.labels_SN1N1)
+
+
+def _trees(gold: Gold, transferred: Callable[[], Arrays]) -> Parsed:
+    """Find a batch's best trees: the one way to them, for scores and predictions alike."""
+    energies_SN1N1, relations_SN1N1 = transferred()
+    heads_SN = decode(energies_SN1N1, gold.lengths_S)[:, 1:]
     # Each word's best relation to each possible head: take that to its own.
-    relations_SNN1 = relations.cpu().numpy()[:, 1:]
-    relations_SN = np.take_along_axis(relations_SNN1, heads_SN[..., None].astype(np.int64), 2)[..., 0]
-    return _Parsed(heads_SN, relations_SN, costs_SN)
+    heads_SN1 = heads_SN[..., None].astype(np.int64)
+    return Parsed(heads_SN, np.take_along_axis(relations_SN1N1[:, 1:], heads_SN1, 2)[..., 0])
 
 
-def _count(words: _Words, parsed: _Parsed) -> npt.NDArray[np.int64]:
-    """Return how many scored words are right by las, uas and las_paper."""
-    gold_SN = words.head.cpu().numpy()
-    counted_SN = (words.scored & words.seen).cpu().numpy()
-    head_right_SN = counted_SN & (parsed.heads_SN == gold_SN)
-    both_right_SN = head_right_SN & (parsed.relations_SN == words.relation.cpu().numpy())
-    return np.array([both_right_SN.sum(), head_right_SN.sum(), (both_right_SN & (gold_SN != 0)).sum()])
+def _count(gold: Gold, transferred: Callable[[], Arrays]) -> npt.NDArray[np.int64]:
+    return count_right(gold, _trees(gold, transferred))
