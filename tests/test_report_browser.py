@@ -179,6 +179,8 @@ def test_paper_is_light_and_cuts_no_figure(chrome: Chrome, report: Path) -> None
     # Nothing on paper can be opened or scrolled: verdicts by task are there, hints are not.
     folded = chrome.execute_script(VISIBLE, "details:not(.file) table")
     assert folded == chrome.execute_script("return document.querySelectorAll('details table').length") > 0
+    # On small paper too, which is as narrow as a phone.
+    show(chrome, report, width=PHONE, medium="print")
     assert chrome.execute_script(VISIBLE, "nav, .hint") == 0
 
 
