@@ -29,6 +29,7 @@ ray, none of the sweep's code, so it runs on a laptop on a copy of the results. 
     findings    what those numbers say, in sentences
     shape       barriers, straightness and flatness, a row a cell
     examples    Table 1: examples by language, task and split
+    baselines   what one constant answer scores
     seeds       how many seeds a claim would need
     table_files  tables as CSV, LaTeX and Markdown
     bootstrap   intervals by resampling language pairs and seeds, and rows

@@ -35,7 +35,8 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
     text = (
         "By part of the model. Left: root mean square of what changed from the bilingual to the source-only "
         "(solid) and to the target-only model (dashed), a parameter. Right: angle between the two. Each "
-        f"line: {'mean over ' if cells.most > 1 else ''}{cells.of('cell')}.{cells.band('cells')}"
+        f"line: {'mean over ' if cells.most > 1 else ''}{cells.of('cell')} (a task, language pair "
+        f"and seed each).{cells.band('cells')}"
     )
     sheet = PAGE.axes(
         1, 2, title="Where in the model the monolingual models differ from the bilingual one", text=text

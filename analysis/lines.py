@@ -79,7 +79,7 @@ def by_target(rows: pd.DataFrame) -> list[list[Panel]]:
     """Return a row of panels for each language pair, a column for each line."""
     return [
         [
-            Panel(f"{names.pair(source, target)}: {line.short}", NORMALISED, line.of(chosen), line.start)
+            Panel(f"{names.pair(source, target)}: {line.title}", NORMALISED, line.of(chosen), line.start)
             for line in LINES
         ]
         for (source, target), chosen in split_by(rows, "source", "target")

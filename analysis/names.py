@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+SYNTHETIC = "synthetic"
 LANGUAGES = {
     "ar": "Arabic",
     "de": "German",
@@ -18,6 +19,7 @@ LANGUAGES = {
     "ru": "Russian",
     "vi": "Vietnamese",
     "zh": "Chinese",
+    **{code: f"{SYNTHETIC} {code}" for code in ("qaa", "qab", "qac", "qad")},
 }
 
 TASKS = {
@@ -38,8 +40,9 @@ def language(code: str) -> str:
 
 
 def pair(source: str, target: str) -> str:
-    """Return a language pair, such as "English → German"."""
-    return f"{language(source)} → {language(target)}"
+    """Return a language pair, such as "English → German" or "synthetic qaa → qab"."""
+    first, second = language(source), language(target)
+    return f"{first} → {second.removeprefix(SYNTHETIC).lstrip() if first.startswith(SYNTHETIC) else second}"
 
 
 def task(code: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from matplotlib.lines import Line2D
 
 from analysis import names, style
 from analysis.ranges import Curve, readable_limits
-from analysis.statistics import Array
+from analysis.statistics import Array, Band
 from analysis.style import Sheet
 
 FOOT = 0.84
@@ -31,31 +32,33 @@ class Line(NamedTuple):
     title: str
     start: str
 
-    @property
-    def short(self) -> str:
-        """The title without the number of the equation."""
-        return self.title.split(" (")[0]
-
     def of(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the rows on this line."""
         return rows[rows[self.flag].astype(bool)]
 
 
+# Eq. 1 and Eq. 2 of the paper.
 LINES = (
-    Line("on_src_line", "source-only to bilingual (Eq. 1)", "source-only"),
-    Line("on_tgt_line", "target-only to bilingual (Eq. 2)", "target-only"),
+    Line("on_src_line", "source-only to bilingual", "source-only"),
+    Line("on_tgt_line", "target-only to bilingual", "target-only"),
 )
 SCORED_ON = {"source": "scored on the source language", "target": "scored on the target language"}
 ROLES = tuple(SCORED_ON)
+LEVEL = "one constant answer"
+LEVEL_WIDTH = 0.6
 
 
 class Panel(NamedTuple):
-    """A panel: its title, its y label (written in the first column), its rows, its model at alpha 0."""
+    """A panel: its title, its y label (written in the first column), its rows, its model at alpha 0.
+
+    ``levels`` are scores to compare with, by whether they are on the source or the target language.
+    """
 
     title: str
     y_label: str
     rows: pd.DataFrame
     start: str
+    levels: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,9 @@ def by_group(rows: pd.DataFrame, groups: pd.Series[str], column: str) -> tuple[A
 
 def draw(grid: Sequence[Sequence[Panel]], look: Look) -> Sheet:
     """Draw a grid of panels with a legend below."""
-    page = style.Page(panel=look.height, foot=FOOT, left=0.52, gap=(0.15, 0.3))
+    label = max(across[0].y_label.count("\n") for across in grid)
+    left = 0.52 + label * style.LINE_HEIGHT
+    page = style.Page(panel=look.height, foot=FOOT, left=left, gap=(0.15, 0.3))
     sheet = page.axes(len(grid), len(grid[0]), title=look.title, text=look.text)
     drawn: list[list[Curve]] = []
     for across, panels in zip(sheet.axes, grid, strict=True):
@@ -140,7 +145,7 @@ def _panel(axes: Axes, panel: Panel, look: Look) -> list[Curve]:
     if not curves:
         axes.text(0.5, 0.5, "no points", transform=axes.transAxes, ha="center", color=style.QUIET)
     _guides(axes, curves, look)
-    return curves
+    return [*curves, *_levels(axes, panel.levels)]
 
 
 def _curve(axes: Axes, curve: Curve, look: Look, encoder: str, role: str, width: float) -> None:
@@ -168,7 +173,7 @@ def _guides(axes: Axes, curves: Sequence[Curve], look: Look) -> None:
     pad = 0.03 * (high - low)
     axes.set_xlim(low - pad, high + pad)
     for start, end in ((low - pad, 0.0), (1.0, high + pad)):
-        axes.axvspan(start, end, color="#F3F3F3", lw=0, zorder=0)
+        axes.axvspan(start, end, color=style.SHADE, lw=0, zorder=0)
     for alpha in (0.0, 1.0):
         axes.axvline(alpha, color=style.RULE, lw=0.7, zorder=1)
     if look.reference is not None:
@@ -178,9 +183,24 @@ def _guides(axes: Axes, curves: Sequence[Curve], look: Look) -> None:
     style.grid_lines(axes)
 
 
+def _levels(axes: Axes, levels: Mapping[str, float]) -> list[Curve]:
+    """Draw scores to compare with; return them as curves, so that the panel's range has them."""
+    for role, level in levels.items():
+        axes.axhline(
+            level,
+            color=style.QUIET,
+            lw=LEVEL_WIDTH,
+            ls=style.LINE_STYLES[role],
+            zorder=1.5,
+            label=f"{LEVEL}, {role}",
+        )
+    ends, nothing = np.array([0.0, 1.0]), np.full(2, np.nan)
+    return [Curve(ends, np.full(2, level), Band(nothing, nothing)) for level in levels.values()]
+
+
 def _name_models(axes: Axes, starts: Collection[str]) -> None:
-    """Write below 0 and 1 which models those are; below 0 only if it is the same in all panels above."""
-    words = {1.0: "bilingual"} | ({0.0: next(iter(starts))} if len(starts) == 1 else {})
+    """Write below 0 and 1 which models those are; the titles say which where the panels above differ."""
+    words = {0.0: next(iter(starts)) if len(starts) == 1 else "monolingual", 1.0: "bilingual"}
     for alpha, name in words.items():
         axes.annotate(
             name,
@@ -228,7 +248,9 @@ def _foot(sheet: Sheet, grid: Sequence[Sequence[Panel]], look: Look, cut: str) -
         Line2D([], [], color=style.INK, lw=1.2, ls=style.LINE_STYLES[role], label=look.languages[role])
         for role in ROLES
     ]
-    words = f"mixing coefficient α (grey: extrapolated beyond the two models{cut})"
+    if any(panel.levels for panels in grid for panel in panels):
+        roles.append(Line2D([], [], color=style.QUIET, lw=LEVEL_WIDTH, label=LEVEL))
+    words = f"share of the bilingual model in the mix, α (grey: extrapolated beyond the two models{cut})"
     sheet.figure.text(0.54, 0.46 / sheet.figure.get_size_inches()[1], words, ha="center", va="center")
     for handles, y in ((encoders, 0.28), (roles, 0.11)):
         sheet.legend(handles, y, x=0.54, handlelength=2.4, columnspacing=1.4)

@@ -12,12 +12,14 @@ CAPTIONS = {
     "lines": (
         "How to read it: each step to the right mixes in more of the bilingual model. Solid lines are scores "
         "on the source language, dashed lines on the target language. "
-        "The paper's claim is a solid line that stays level and a dashed line that climbs steadily."
+        "The paper's claim is a solid line that stays level and a dashed line that climbs steadily. "
+        "The ways from the source-only and from the target-only model are its Eq. 1 and Eq. 2."
     ),
     "pair": "How to read it: the same lines for one language pair, with scores as they are.",
     "plane": (
         "How to read it: the three marked models were trained, all others "
-        "are weighted sums of their weights. The larger the bright area, the flatter the surface."
+        "are weighted sums of their weights (the paper's Eq. 3). The larger the bright area, the flatter "
+        "the surface."
     ),
     "planes": "How to read it: as the planes of single pairs. The larger the bright area, the flatter.",
     "variance": (
@@ -29,7 +31,8 @@ CAPTIONS = {
         "model and that nothing happens where the task layer alone is moved."
     ),
     "trajectory": (
-        "How to read it: a path that goes straight up changes other languages at no cost for the source."
+        "How to read it: a path that goes straight up changes other languages at no cost for the source. "
+        "The way is the paper's Eq. 1."
     ),
     "layers": "How to read it: the higher on the left, the more a layer's weights were changed.",
     "geometry": (
@@ -39,6 +42,17 @@ CAPTIONS = {
     ),
 }
 """By what a figure's name starts with; others have a title only."""
+INKS = {
+    style.INK: "ink",
+    style.QUIET: "quiet",
+    style.SHADE: "shade",
+    style.GRID: "rule",
+    style.PALETTE[0]: "blue",
+    **{grey: f"grey-{number}" for number, grey in enumerate(style.GREYS)},
+}
+"""Colours that a page on a dark ground needs others for, with the CSS variables that report.html has."""
+NARROW = style.COLUMN * 72 + 10
+"""Points: a figure of a column fits a phone, a wider one has to be scrolled there."""
 
 
 class Picture(NamedTuple):
@@ -51,6 +65,12 @@ class Picture(NamedTuple):
     title: str
     caption: str
     svg: str
+
+    @property
+    def wide(self) -> bool:
+        """Whether a phone shows only a part of it at its own size."""
+        width = re.search(r"--width:(\d+)", self.svg)
+        return width is not None and int(width[1]) > NARROW
 
 
 def picture(drawing: Drawing, number: int, *, shown: bool = True) -> Picture:
@@ -95,9 +115,19 @@ def inline(svg: str, prefix: str) -> str:
         r'\sid="([^"]+)"', lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "", rest
     )
     rest = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", rest)
+    rest = re.sub(r"(fill|stroke): (#[0-9a-f]{6})", _inked, rest)
     rest = re.sub(r'\sd="[^"]*"', _shortened, rest)
     rest = re.sub(r"\s*\n\s*", "\n", rest)
     return f'{head}{own} aria-hidden="true">{rest}'
+
+
+def _inked(colour: re.Match[str]) -> str:
+    """Return a colour as the page's variable for it, if it has one."""
+    name = _VARIABLES.get(colour[2])
+    return f"{colour[1]}: var(--{name})" if name else colour[0]
+
+
+_VARIABLES = {colour.lower(): name for colour, name in INKS.items()}
 
 
 def _shortened(path: re.Match[str]) -> str:

@@ -73,7 +73,7 @@ def _overview(rows: pd.DataFrame, results: Results) -> Iterator[Drawing]:
     grid = [
         [
             Place(
-                f"{names.encoder(encoder, results.controls)}, {side}",
+                f"{names.encoder(encoder, results.controls)}, on {side}",
                 names.task(task),
                 planes.get((encoder, side)),
             )
@@ -153,11 +153,11 @@ def _sheet(grid: Sequence[Sequence[Place]], title: str, text: str) -> Sheet:
         # In two lines, as a small panel is lower than a long name is wide.
         name = textwrap.fill(places[0].row, 20) if side < 1.3 else places[0].row
         label = f"{name}\n" if several else ""
-        across[0].set_ylabel(f"{label}to target-only, α$_2$", linespacing=1.1)
+        across[0].set_ylabel(f"{label}towards target-only, α$_2$", linespacing=1.1)
     for axes in [axes for across in sheet.axes[:-1] for axes in across]:
         axes.tick_params(labelbottom=False)
     for axes in sheet.axes[-1]:
-        axes.set_xlabel("to source-only, α$_1$" if side > 1 else "α$_1$")
+        axes.set_xlabel("towards source-only, α$_1$" if side > 1 else "α$_1$")
     _colour_bar(sheet, levels, 1 - (right + spare - 0.1) / style.PAGE_WIDTH)
     _legend(sheet)
     return sheet

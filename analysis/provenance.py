@@ -7,8 +7,9 @@ made by two versions or on two devices shows it. Results that carry none say so.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,8 @@ class Sweep(NamedTuple):
     name: str
     text: str
     content: dict[str, Any]
+    licences: tuple[dict[str, Any], ...] = ()
+    """Of the corpora that it read: corpus, language, tasks, licence and the file that states it."""
 
 
 class Origin(NamedTuple):
@@ -93,12 +96,13 @@ def origin(folder: Path, sweep: str | None) -> Origin:
             content = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise AnalysisError(f"{path}: not YAML ({error}). Run the sweep's command again.") from error
-        found.append(Sweep(path.parent.name, text, content if isinstance(content, dict) else {}))
+        stated = _recorded_licences(path.with_name("plan.json"))
+        found.append(Sweep(path.parent.name, text, content if isinstance(content, dict) else {}, stated))
     return Origin(folder, found)
 
 
 def licences(found: Collection[Sweep]) -> Table:
-    """Return the corpora that the sweeps name with what is known of their licences."""
+    """Return the corpora that the sweeps name, by language where their licences were recorded."""
     used: dict[str, set[str]] = {}
     for sweep in found:
         for task, corpus in _mapping(_mapping(sweep.content, "data"), "corpora").items():
@@ -107,11 +111,32 @@ def licences(found: Collection[Sweep]) -> Table:
             corpus = _mapping(settings, "pretrain").get("corpus")
             if corpus is not None:
                 used.setdefault(str(corpus), set()).add(f"pretraining of {encoder}")
-    rows = [
-        [corpus, ", ".join(sorted(users)), LICENCES.get(corpus, UNRECORDED)]
-        for corpus, users in sorted(used.items())
-    ]
-    return Table("Corpora", ["corpus", "used for", "licence"], rows)
+    said = {(one["corpus"], one["language"]): one for sweep in found for one in sweep.licences}
+    for (corpus, _), one in said.items():
+        used.setdefault(corpus, set()).update(names.task(task) for task in one["tasks"])
+    rows = []
+    for corpus, users in sorted(used.items()):
+        start = [corpus, ", ".join(sorted(users)) or "–"]
+        by_language = [(language, one) for (of, language), one in sorted(said.items()) if of == corpus]
+        rows += [[*start, names.language(language), _stated(one)] for language, one in by_language]
+        if not by_language:
+            rows.append([*start, "all", LICENCES.get(corpus, UNRECORDED)])
+    return Table("Corpora", ["corpus", "used for", "language", "licence"], rows)
+
+
+def _stated(licence: Mapping[str, Any]) -> str:
+    """Return a licence with the file that states it."""
+    file = licence.get("file")
+    return f"{licence['licence']} ({file})" if file else str(licence["licence"])
+
+
+def _recorded_licences(plan: Path) -> tuple[dict[str, Any], ...]:
+    """Return the licences in a plan; none from plans of older versions, or from what is no plan."""
+    try:
+        said = json.loads(plan.read_text(encoding="utf-8")).get("licences", [])
+        return tuple(one for one in said if {"corpus", "language", "tasks", "licence"} <= set(one))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return ()
 
 
 def _mapping(value: object, key: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ Rows are joined on ``point``, the index into the grid, so all cells must share o
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis import choice, learned
+from analysis import baselines, choice, learned
 from analysis.gaps import find_gaps, listing
 from analysis.names import PRIMARY_METRICS, called_random
 from analysis.tables import CELL, AnalysisError, NothingThereError, read_table
@@ -51,6 +51,8 @@ class Results:
     """Rows like those of ``surfaces``, scored on languages that are neither source nor target."""
     unchosen: frozenset[str] = frozenset()
     """Controls that the store has cells of, which ``--encoders`` left out."""
+    baselines: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """What one constant answer scores, in [0, 1] by task and language, where it is known."""
 
     @property
     def encoders(self) -> list[str]:
@@ -118,7 +120,8 @@ def load(
     controls, guess = _controls(selection, known)
     gaps = find_gaps(surfaces, geometry, wanted.planned(selection.cells), left_out)
     notes = tuple(note for note in (selection.note, wanted.note, guess, *said, *gaps) if note)
-    return Results(surfaces, geometry, controls, notes, known, others, unchosen & controls)
+    constant = baselines.read(folder, surfaces)
+    return Results(surfaces, geometry, controls, notes, known, others, unchosen & controls, constant)
 
 
 def split_by(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:

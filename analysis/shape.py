@@ -136,19 +136,26 @@ def averages(shapes: pd.DataFrame) -> pd.DataFrame:
 
 
 def tables(shapes: pd.DataFrame) -> list[Table]:
-    """Return what the measures are on average, for people: one table of lines and one of planes."""
+    """Return what the measures are on average, for people: one table of lines and one of planes.
+
+    A row for each language that was scored, and for each line: with a column for each, the tables would
+    be wider than a page.
+    """
     if shapes.empty:
         return []
     means = averages(shapes)
     found = []
-    for title, columns in (("Lines", _line_columns()), ("Planes", _plane_columns())):
-        there = {name: head for name, head in columns.items() if name in means and means[name].notna().any()}
-        if there:
-            rows = [
-                [row["task"], row["encoder"], *(_number(row[name], name) for name in there)]
-                for row in means.to_dict("records")
-            ]
-            found.append(Table(f"{title}: {WORDS[title]}", ["task", "encoder", *there.values()], rows))
+    for title, parts in (("Lines", _line_parts()), ("Planes", _plane_parts())):
+        rows = [
+            [row["task"], row["encoder"], *part, *(_number(row.get(name), name) for name in columns.values())]
+            for row in means.to_dict("records")
+            for part, columns in parts.items()
+            if any(pd.notna(row.get(name)) for name in columns.values())
+        ]
+        if rows:
+            measures = list(next(iter(parts.values())))
+            header = ["task", "encoder", *(["line"] if title == "Lines" else []), "scored on", *measures]
+            found.append(Table(f"{title}: {WORDS[title]}", header, rows))
     return found
 
 
@@ -159,33 +166,39 @@ WORDS = {
         "points); means over pairs and seeds"
     ),
     "Planes": (
-        "share (%) of points within 5% of the plane's best score, on all of it and within 0.5 of each model, "
+        "share (%) of good points (within 5% of the plane's best score) of all and within 0.5 of each model, "
         "and mean drop (points) at a distance of 0.5 from each model; means over pairs and seeds"
     ),
 }
 
 
-def _line_columns() -> dict[str, str]:
-    starts = {"src": "source-only", "tgt": "target-only"}
+Parts = dict[tuple[str, ...], dict[str, str]]
+"""What each row of a table is of, and its columns: their heads and the measures' names."""
+
+
+def _line_parts() -> Parts:
+    starts = {"src": "from source-only", "tgt": "from target-only"}
+    measures = {"barrier": "barrier", "departure": "departure", "R²": "r2"}
     return {
-        f"{measure}_{line}_{role}": f"{word}, from {starts[line]}, on {role}"
+        (starts[line], role): {head: f"{measure}_{line}_{role}" for head, measure in measures.items()}
         for line in LINES
         for role in ROLES
-        for measure, word in (("barrier", "barrier"), ("departure", "departure"), ("r2", "R²"))
     }
 
 
-def _plane_columns() -> dict[str, str]:
-    columns = {}
-    for role in ROLES:
-        columns[f"area_{role}"] = f"all, on {role}"
-        for model in MODELS:
-            columns[f"near_{model}_{role}"] = f"near {model.replace('_', '-')}, on {role}"
-            columns[f"drop_{model}_{role}"] = f"drop from {model.replace('_', '-')}, on {role}"
-    return columns
+def _plane_parts() -> Parts:
+    models = {name: name.replace("_", "-") for name in MODELS}
+    return {
+        (role,): {
+            "good, of all": f"area_{role}",
+            **{f"good, near {words}": f"near_{name}_{role}" for name, words in models.items()},
+            **{f"drop from {words}": f"drop_{name}_{role}" for name, words in models.items()},
+        }
+        for role in ROLES
+    }
 
 
-def _number(value: float, name: str) -> str:
-    if pd.isna(value):
+def _number(value: float | None, name: str) -> str:
+    if value is None or pd.isna(value):
         return "–"
     return f"{value:.2f}" if name.startswith("r2") else f"{100 * value:.1f}"

@@ -33,6 +33,8 @@ GREYS = ("#6E6E6E", "#A0A0A0", "#404040")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES: dict[str, LineStyleType] = {"source": "-", "target": (0, (4, 1.6))}
 INK, QUIET, RULE = "#222222", "#555555", "#999999"
+EDGE, GRID, SHADE = "#888888", "#DDDDDD", "#F3F3F3"
+"""Of axes, of the lines behind the data, and behind what is extrapolated."""
 DPI = 200
 LINE_HEIGHT = 0.135
 """Of a line of text of 8 points, in inches."""
@@ -49,7 +51,7 @@ RC: dict[RcKeyType, Any] = {
     "axes.labelpad": 2.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#888888",
+    "axes.edgecolor": EDGE,
     "axes.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -168,7 +170,7 @@ def encoder_colours(encoders: Iterable[str], controls: Collection[str]) -> dict[
 
 def grid_lines(axes: Axes) -> None:
     """Draw faint horizontal lines behind the data."""
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+    axes.grid(axis="y", color=GRID, linewidth=0.5)
     axes.set_axisbelow(True)
 
 
@@ -186,19 +188,27 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
 
 
 def svg(drawing: Drawing) -> str:
-    """Return a drawing as SVG without heading, text as outlines, without dates or versions."""
+    """Return a drawing as SVG on no ground, without heading, text as outlines, without dates or versions."""
     buffer = io.BytesIO()
-    _write_body(drawing, buffer, "svg", dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    _write_body(drawing, buffer, "svg", nothing, transparent=True)
     return buffer.getvalue().decode()
 
 
-def _write_body(drawing: Drawing, target: Path | io.BytesIO, form: str, metadata: dict[str, None]) -> None:
+def _write_body(
+    drawing: Drawing,
+    target: Path | io.BytesIO,
+    form: str,
+    metadata: dict[str, None],
+    *,
+    transparent: bool = False,
+) -> None:
     """Save what is below the heading."""
     headings = [text for text in drawing.figure.texts if text.get_gid() == "heading"]
     width, height = drawing.figure.get_size_inches()
     for text in headings:
         text.set_visible(False)
     body = Bbox([[0, 0], [width, height - drawing.head]])
-    drawing.figure.savefig(target, format=form, bbox_inches=body, metadata=metadata)
+    drawing.figure.savefig(target, format=form, bbox_inches=body, metadata=metadata, transparent=transparent)
     for text in headings:
         text.set_visible(True)

@@ -7,6 +7,7 @@ others percent.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,9 @@ ESCAPES = {
     "²": "$^2$",
     "°": r"$^\circ$",
 }
+
+HEAD = 12
+"""Letters of a line of a table's head: about what a mean and its deviation take."""
 
 
 def write(summary: pd.DataFrame, counts: Counts, shapes: pd.DataFrame, folder: Path) -> list[Path]:
@@ -69,10 +73,10 @@ def latex(parts: Sequence[tuple[str, Table]], label: str) -> str:
         name = f"{label}-{part}" if part else label
         lines += [
             r"\begin{table*}[t]",
-            r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"\begin{{tabular}}{{{kinds}}}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"\begin{{tabular}}{{@{{}}{kinds}@{{}}}}",
             r"\toprule",
-            _latex_row(table.header),
+            _latex_head(table.header),
             r"\midrule",
             *(_latex_row(row) for row in table.rows),
             r"\bottomrule",
@@ -90,7 +94,19 @@ def escaped(text: str) -> str:
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(escaped(cell) for cell in cells) + r" \\"
+    # Thin spaces: six scores with their deviations fill the page.
+    return " & ".join(escaped(cell).replace(r" $\pm$ ", r"\,$\pm$\,") for cell in cells) + r" \\"
+
+
+def _latex_head(names: Sequence[str]) -> str:
+    """Return a row of heads on several lines each, as wide as what stands below them."""
+    heads = [textwrap.wrap(name, HEAD, break_on_hyphens=False, break_long_words=False) for name in names]
+    stacked = [r" \\ ".join(escaped(line) for line in lines) for lines in heads]
+    cells = [
+        rf"\shortstack{{{text}}}" if len(lines) > 1 else text
+        for text, lines in zip(stacked, heads, strict=True)
+    ]
+    return " & ".join(cells) + r" \\"
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

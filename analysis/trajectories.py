@@ -58,7 +58,8 @@ def _sheet(rows: pd.DataFrame, source: str, target: str, results: Results) -> Sh
     encoders = [encoder for encoder in colours if encoder in set(rows["encoder"])]
     cells = per_line([rows[rows["eval_language"] != source]], ["encoder", "eval_language"], ["cell"])
     text = (
-        "Each path leads from the source-only model (open mark) to the bilingual one (filled), along Eq. 1. "
+        "Each path leads from the source-only model (open mark) in a straight line to the bilingual one "
+        "(filled). "
         f"Across: score on {names.language(source)}; up: on {names.language(target)} and on languages that "
         "the models were not fine-tuned on; each divided by the bilingual model's. Each path: "
         f"{'mean over ' if cells.most > 1 else ''}{cells.of('cell')} (a task and seed each)."

@@ -58,7 +58,7 @@ def test_lines_hold_the_normalised_scores_of_both_languages(results: Results) ->
     assert at(line_named(figure, 1, "mbert, target"), 0.0) == pytest.approx(0.9 / 0.88)
     words = [{text.get_text(): text.xy[0] for text in axes.texts} for axes in figure.axes]
     assert words == [{"source-only": 0, "bilingual": 1}, {"target-only": 0, "bilingual": 1}]
-    assert figure.axes[0].get_title(loc="left") == "English → 2 languages: source-only to bilingual (Eq. 1)"
+    assert figure.axes[0].get_title(loc="left") == "English → 2 languages: source-only to bilingual"
     assert len(figures["lines-by-pair-en"].axes) == 4
 
 
@@ -162,11 +162,19 @@ def test_other_scopes_get_lines_of_their_own_and_planes_do_not(tmp_path: Path) -
     write_cell(tmp_path, cell, Truth(fall=0.0), scopes=("all", "encoder"), plane=UNEVEN, keep=level_encoder)
     loaded = load(tmp_path)
     assert set(drawn(lines.draw(loaded))) == {"lines", "lines-pos"}
-    figure = drawn(scopes.draw(loaded))["scopes"]
+    with matplotlib.rc_context(style.RC):
+        figure = drawn(scopes.draw(loaded))["scopes"]
+        figure.draw_without_rendering()
     # Columns: whole, encoder; rows: the two lines.
     ends = [at(line_named(figure, panel, "mbert, target"), 0.0) for panel in range(4)]
     assert ends == pytest.approx([0.5 / 0.9, 1.0, 1.0, 1.0])
+    # Rows begin at different models, which the panels' titles name.
+    assert [text.get_text() for text in figure.axes[2].texts] == ["monolingual", "bilingual"]
+    for text in (figure.axes[0].yaxis.label, figure.axes[2].yaxis.label):
+        assert text.get_window_extent().x0 >= 0, "the label is cut off"
     assert set(drawn(pairs.draw(loaded))) == {"pair-en-de", "pair-en-de-scope-encoder"}
+    titles = [one.title for one in pairs.draw(loaded) if isinstance(one, Drawing)]
+    assert len(set(titles)) == 2, "two figures of one name"
     figures = drawn(planes.draw(loaded))
     assert set(figures) == {"plane-pos-en-de"}
     filled = next(
@@ -386,7 +394,8 @@ def test_means_are_counted_a_line_and_not_a_figure(tmp_path: Path) -> None:
     said = texts(lines.draw(loaded))
     assert "Each line: mean over 2 to 6 cells (" in said["lines"]
     assert "Each line: mean over 2 to 3 cells (" in said["lines-by-pair-en"]
-    assert "Each line: mean over 2 to 6 cells. Band" in texts(layers.draw(loaded))["layers"]
+    of_layers = texts(layers.draw(loaded))["layers"]
+    assert "Each line: mean over 2 to 6 cells (a task, language pair and seed each). Band" in of_layers
     variance = texts(variances.draw(loaded))["variance"]
     assert "over 2 to 3 seeds" in variance
     assert "Each line: mean over 1 to 2 combinations of task and pair. Band" in variance
@@ -396,7 +405,7 @@ def test_means_are_counted_a_line_and_not_a_figure(tmp_path: Path) -> None:
     assert "Mean over 2 to 3 seeds; band" in texts(pairs.draw(loaded))["pair-en-de"]
     maps = drawn(planes.draw(loaded))["planes"].axes
     titles = [" ".join(axes.get_title(loc="left").split()) for axes in maps]
-    assert titles[2:4] == ["toy-random (control), source", "toy-random (control), target"]
+    assert titles[2:4] == ["toy-random (control), on source", "toy-random (control), on target"]
 
 
 def test_lines_of_one_cell_each_have_no_band_to_explain(tmp_path: Path) -> None:

@@ -143,7 +143,12 @@ def test_it_fits_a_phone_paper_and_the_dark(text: str, page: Page) -> None:
     boxes = [attributes for tag, attributes in page.tags if attributes.get("class") == "scroll"]
     assert len(boxes) == sum(tag == "table" for tag, _ in page.tags)
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
-    assert re.search(r"\.card \{ background: #ffffff", text)
+    # Figures are drawn on no ground, with the page's colours: each is given for light, dark and paper.
+    inks = set(re.findall(r"(?:fill|stroke): var\(--([\w-]+)\)", text))
+    assert inks >= {"ink", "quiet", "shade", "rule", "blue", "grey-0"}
+    schemes = [set(re.findall(r"--([\w-]+):", block)) for block in re.findall(r":root \{.*?\}", text, re.S)]
+    assert len(schemes) == 3
+    assert all(inks <= scheme for scheme in schemes)
 
 
 def test_it_holds_what_was_run_judged_drawn_and_missing(page: Page) -> None:

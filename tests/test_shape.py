@@ -84,6 +84,21 @@ def test_level_curves_have_no_straightness(tmp_path: Path) -> None:
     assert row["r2_src_target"] == pytest.approx(1)
     (table, *_) = shape.tables(shape.measure(load(tmp_path)))
     assert "R² (where its ends differ by more than 5 points)" in table.title
+    assert table.header == ["task", "encoder", "line", "scored on", "barrier", "departure", "R²"]
+    lines = {tuple(row[2:4]): row[4:] for row in table.rows}
+    assert lines["from source-only", "source"] == ["2.0", "2.0", "–"]
+    assert lines["from source-only", "target"] == ["0.0", "0.0", "1.00"]
+
+
+def test_planes_have_a_row_for_each_language_scored(tmp_path: Path) -> None:
+    write_cell(tmp_path, CELL, plane=PLANE)
+    measured_once = shape.measure(load(tmp_path))
+    (_, table) = shape.tables(measured_once)
+    assert [row[2] for row in table.rows] == ["source", "target"]
+    heads = dict(zip(table.header, table.rows[1], strict=True))
+    row = measured_once.iloc[0]
+    assert heads["good, near source-only"] == f"{100 * row['near_source_only_target']:.1f}"
+    assert heads["drop from bilingual"] == f"{100 * row['drop_bilingual_target']:.1f}"
 
 
 def test_what_is_not_whole_has_no_value(tmp_path: Path) -> None:
@@ -203,8 +218,8 @@ def test_only_endpoints_that_the_cells_were_made_of_count(tmp_path: Path) -> Non
 
 def test_latex_is_escaped_and_has_as_many_columns_as_cells() -> None:
     text = table_files.latex([("pos", Table("50% of a_b", ["name", "value"], [["x & y", "1.0 ± 0.2"]]))], "t")
-    assert r"\begin{tabular}{lr}" in text
-    assert r"x \& y & 1.0 $\pm$ 0.2 \\" in text
+    assert r"\begin{tabular}{@{}lr@{}}" in text
+    assert r"x \& y & 1.0\,$\pm$\,0.2 \\" in text
     assert r"\caption{50\% of a\_b.}" in text
     assert r"\label{tab:t-pos}" in text
 
@@ -217,7 +232,7 @@ def test_results_files_hold_the_scores(tmp_path: Path) -> None:
     (row,) = pd.read_csv(figures / "results.csv").to_dict("records")
     assert row["source_only_on_target_mean"] == pytest.approx(0.5)
     assert row["source_only_on_target_sd"] == pytest.approx(0.03)
-    assert r"50.0 $\pm$ 3.0" in (figures / "results.tex").read_text(encoding="utf-8")
+    assert r"50.0\,$\pm$\,3.0" in (figures / "results.tex").read_text(encoding="utf-8")
     assert "50.0 ± 3.0" in (figures / "results.md").read_text(encoding="utf-8")
     captions = (figures / "captions.md").read_text(encoding="utf-8")
     assert {path.stem for path in figures.glob("*.pdf")} == {

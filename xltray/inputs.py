@@ -230,7 +230,7 @@ def check_inputs(jobs: Iterable[Job], data: DataSpec, absent: Iterable[Problem] 
 
 def _readings(jobs: Sequence[Job], data: DataSpec) -> Iterator[tuple[str, Callable[[], Iterable[object]]]]:
     """Yield each split and text file: what to call it, and what reads all of it."""
-    for corpus, kind, language, role in _splits(jobs):
+    for corpus, kind, language, role in splits_of(jobs):
         where = f"{corpus} {language} {role}"
         yield where, partial(open_corpus(corpus, data).examples, kind, language, role)
     for path in sorted({path for job in jobs if isinstance(job, PretrainJob) for path in job.encoder.text}):
@@ -242,7 +242,7 @@ def _whole(stream: Callable[[], Iterable[object]]) -> Iterable[object]:
     return deque(stream(), maxlen=1)
 
 
-def _splits(jobs: Iterable[Job]) -> list[tuple[str, Kind, str, Role]]:
+def splits_of(jobs: Iterable[Job]) -> list[tuple[str, Kind, str, Role]]:
     """Return corpus, kind, language and role of all examples that jobs read."""
     splits: set[tuple[str, Kind, str, Role]] = set()
     for job in jobs:

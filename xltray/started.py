@@ -6,6 +6,8 @@ sweeps/<name>/plan.json     its jobs, with the commits that branches of encoders
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import yaml
 
 from xltray.errors import Problem, StoreError
@@ -21,15 +23,21 @@ from xltray.yaml_source import CoreLoader
 NOT_COMPARED = ("name", "storage", "runtime")
 
 
-def write_plan(plan: Plan, store: Store) -> None:
-    """Write the resolved sweep file and the plan."""
+def write_plan(plan: Plan, store: Store, licences: Sequence[Mapping[str, object]] = ()) -> None:
+    """Write the resolved sweep file and the plan, with the licences of what it reads."""
     folder = store.sweep_path(plan.sweep.name)
     store.write_bytes(f"{folder}/sweep.yaml", dump_sweep(plan.sweep).encode())
     jobs = [job.model_dump(mode="json") for job in plan.jobs.values()]
     surfaces = [job.id for job in plan.of_kind("surface")]
     # Encoders that nothing was taught: what the analysis compares the others with.
     controls = [name for name, e in plan.sweep.encoders.items() if e.pretrain and not e.pretrain.steps]
-    content = {"name": plan.sweep.name, "surfaces": surfaces, "controls": controls, "jobs": jobs}
+    content = {
+        "name": plan.sweep.name,
+        "surfaces": surfaces,
+        "controls": controls,
+        "licences": list(licences),
+        "jobs": jobs,
+    }
     store.write_json(f"{folder}/plan.json", content)
 
 

@@ -36,6 +36,7 @@ from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.learned import READERS
 from xltray.lease import hold_lease
+from xltray.licences import licences
 from xltray.plan import Plan, make_plan
 from xltray.predict import predict_sweep
 from xltray.selection import Selection, choose
@@ -202,13 +203,13 @@ def _run_missing(
     emit("start", sweep=sweep.name, storage=sweep.storage, jobs=Counter(job.kind for job in chosen.values()))
     report = Report(plan, store, needed, chosen, _commands(options), console, emit)
     if not chosen:
-        write_plan(plan, store)
+        write_plan(plan, store, licences(plan.jobs.values(), sweep.data))
         report.nothing_to_do()
         return 0
     print_left(plan, chosen, needed, console)
     console.print("Reading the data ...")
     check_inputs(chosen.values(), sweep.data)
-    write_plan(plan, store)
+    write_plan(plan, store, licences(plan.jobs.values(), sweep.data))
 
     # Ray takes seconds to import; what needs none of it should not wait for it.
     from xltray.cluster.run import run_plan
