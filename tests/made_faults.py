@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,13 @@ class Machines:
         self.cluster.add_node(num_cpus=1)
 
 
-class Driver:
-    """``python -m xltray.sweep`` in a process of its own."""
+class Noted:
+    """A command in a process of its own that runs slow jobs, which leave their notes in a folder."""
 
-    def __init__(self, file: Path, address: str, notes: Path) -> None:
+    def __init__(self, command: list[str], notes: Path) -> None:
         """Start it."""
         self.notes = notes
         self._seen = set(notes.iterdir())
-        command = [sys.executable, str(HERE / "made_slow_jobs.py"), str(file), f"runtime.address={address}"]
         self.process = subprocess.Popen(
             command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -78,17 +78,30 @@ class Driver:
                 if note["kind"] == kind and note["number"] >= number:
                     return note
             time.sleep(0.02)
-        self.process.kill()
-        raise AssertionError(f"no {kind} took {number} steps:\n{self.process.communicate()[0]}")
+        raise AssertionError(f"no {kind} took {number} steps:\n{self._kill()}")
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; returns the exit code and what it printed."""
         try:
             output, _ = self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise AssertionError(f"it does not end:\n{self.process.communicate()[0]}") from None
+            raise AssertionError(f"it does not end:\n{self._kill()}") from None
         return self.process.returncode, output
+
+    def _kill(self) -> str:
+        """End it with what it has started; returns what it printed."""
+        end_tree(self.process)
+        output: str = self.process.communicate()[0]
+        return output
+
+
+class Driver(Noted):
+    """``python -m xltray.sweep`` in a process of its own."""
+
+    def __init__(self, file: Path, address: str, notes: Path) -> None:
+        """Start it."""
+        script = str(HERE / "made_slow_jobs.py")
+        super().__init__([sys.executable, script, str(file), f"runtime.address={address}"], notes)
 
 
 def write_sweep(path: Path, sweep: dict[str, Any], store: Path | str) -> Path:
@@ -96,6 +109,15 @@ def write_sweep(path: Path, sweep: dict[str, Any], store: Path | str) -> Path:
     runtime = {"checkpoint_seconds": 0, "retries": 3, "points_per_chunk": 4, "device": "cpu"}
     path.write_text(yaml.safe_dump({**sweep, "storage": str(store), "runtime": runtime}))
     return path
+
+
+def end_tree(process: subprocess.Popen[Any]) -> None:
+    """Kill a process and what it has started."""
+    if process.poll() is None:
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
 
 
 def kill_node(node: Any, whole: bool) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,20 @@ PAUSE = 0.25
 
 
 def slow_runners() -> JobRunners:
-    """The real jobs, with notes and pauses."""
+    """The real jobs, with notes and pauses; on CPUs, as the GPUs that they reserve may be logical ones."""
     real = real_runners()
     _let_stores_fail()
 
     def noted(kind: str, run: Callable[[Any, JobContext], Iterator[Progress]]) -> Any:
         def steps(job: Any, context: JobContext) -> Iterator[Progress]:
-            for number, progress in enumerate(run(job, context), 1):
+            for number, progress in enumerate(run(job, replace(context, device="cpu")), 1):
                 _note(kind, number)
                 yield progress
 
         return steps
 
     def evaluator(context: JobContext) -> Any:
-        inner = real.evaluator(context)
+        inner = real.evaluator(replace(context, device="cpu"))
         score = inner.score
         done = [0]
 
@@ -79,8 +80,9 @@ def _let_stores_fail() -> None:
 def _note(kind: str, number: int) -> None:
     import ray
 
-    node = ray.get_runtime_context().get_node_id()
-    note = {"kind": kind, "pid": os.getpid(), "node": node, "number": number}
+    here = ray.get_runtime_context()
+    gpus = here.get_accelerator_ids()["GPU"]
+    note = {"kind": kind, "pid": os.getpid(), "node": here.get_node_id(), "number": number, "gpus": gpus}
     path = Path(os.environ[NOTES]) / f"{time.monotonic_ns()}-{uuid.uuid4().hex}"
     path.with_suffix(".tmp").write_text(json.dumps(note))
     path.with_suffix(".tmp").rename(path.with_suffix(".json"))

@@ -82,8 +82,12 @@ def start_problems(config: Any) -> Iterator[str]:
             yield f"{name}: telemetry is on"
         if "RAY_AUTH_MODE=token" not in f"{commands} {container}":
             yield f"{name}: no token authentication"
-        if local and ("RAY_enable_autoscaler_v2=0" not in commands or "--node-ip-address" not in commands):
+        if local and "RAY_enable_autoscaler_v2=0" not in commands:
             yield f"{name}: workers of `type: local` would not start"
+    if local and not any(
+        "~/xltray-venv/bin:$PATH' >> ~/.bashrc" in line for line in config["setup_commands"]
+    ):
+        yield "setup_commands: `ray down` would find no ray to stop"
     if not any(path.rstrip("/").endswith((".ray", ".ray/auth_token")) for path in config["file_mounts"]):
         yield "file_mounts: the token does not get to the machines"
 
@@ -149,8 +153,9 @@ LOCAL_MISTAKES = {
     "another head": put("provider", "head_ip", value="192.0.2.99"),
     "a key of auth": put("auth", "ssh_private_key", name="ssh_privat_key"),
     "the newer autoscaler": replace("worker_start_ray_commands", "autoscaler_v2=0", "autoscaler_v2=1"),
-    "no address": replace("worker_start_ray_commands", "--node-ip-address", "--node-ip"),
+    "no address": replace("head_start_ray_commands", "--node-ip-address", "--node-ip"),
     "jobs on the head": replace("head_start_ray_commands", "--num-cpus=0", ""),
+    "a Ray that stays": replace("setup_commands", ">> ~/.bashrc", ">> ~/.profile"),
 }
 
 
