@@ -17,7 +17,7 @@ from typing import Any
 from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.tune import PlacementGroupFactory, Trainable
 
-from xltray.cluster.capacity import bundles
+from xltray.cluster.capacity import bundles, strategy
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.server import RayPool, server_starter
@@ -34,8 +34,8 @@ class JobTrial(Trainable):
     """Runs one job, and then others that need the same resources.
 
     Its configuration is flat and small: ``job`` (JSON), ``id``, ``kind``, what the context needs
-    (``storage``, ``data``, ``device``, ``threads``, ``checkpoint_seconds``), ``servers``,
-    ``points_per_chunk``, ``runners``.
+    (``storage``, ``data``, ``device``, ``threads``, ``checkpoint_seconds``), ``servers`` of this
+    surface, ``processes`` of a fine-tuning, ``points_per_chunk``, ``runners``.
     """
 
     _config: dict[str, Any]
@@ -60,7 +60,9 @@ class JobTrial(Trainable):
                 threads=config["threads"],
                 device=config["device"],
                 servers=config["servers"],
-            )
+                processes=config["processes"],
+            ),
+            strategy=strategy(config["kind"]),
         )
 
     def setup(self, config: dict[str, Any]) -> None:
