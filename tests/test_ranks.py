@@ -39,10 +39,10 @@ def short_lived(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
     xltray.finetune.PROGRESS_STEPS = 1
     made_fake_jobs.note(context.store, f"rank-{context.member.rank}-{job.id}", size=context.member.size)
     for progress in xltray.finetune.finetune(job, context):
-        if context.member.rank == 1 and progress.done == KILLED_AFTER:
-            if not context.store.exists("killed.json"):
-                context.store.write_json("killed.json", {})
-                os.kill(os.getpid(), signal.SIGKILL)
+        due = context.member.rank == 1 and progress.done == KILLED_AFTER
+        if due and not context.store.exists("killed.json"):
+            context.store.write_json("killed.json", {})
+            os.kill(os.getpid(), signal.SIGKILL)
         yield progress
 
 

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings(*LEFT_OVER)
         (4, 2, 1, 2),
         (4, 0, 1, 1),
         (4, -3, 1, 1),
-        (64, 64, 1, 15),  # no more than ``most``
+        (64, 64, 1, 64),
         (64, 64, 5, 12),
         (64, 64, 64, 2),
         (64, 64, 65, 1),
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.filterwarnings(*LEFT_OVER)
 def test_idle_devices_are_shared_among_the_cells_to_be_started(
     devices: int, idle: int, cells: int, servers: int
 ) -> None:
-    assert share(Room(devices, idle, cells), 15) == servers
+    assert share(Room(devices, idle, cells)) == servers
 
 
 def test_no_more_servers_than_there_is_work_for() -> None:
@@ -62,7 +62,7 @@ def test_no_more_servers_than_there_is_work_for() -> None:
     assert most_servers(surface, 1) == points // 2
     assert most_servers(surface, 2) == -(-points // 2) // 2
     assert most_servers(surface, points) == 1
-    assert share(Room(64, 64, 1), most_servers(surface, 1)) == points // 2
+    assert handed_out({surface.id: surface}, [], 64) == [points // 2]
     # Chunks are of one scope.
     scopes = surface.model_copy(update={"scopes": ("all", "encoder", "head")})
     assert most_servers(scopes, points) == 1

@@ -184,7 +184,8 @@ class EvaluationSpec(Spec):
 class RuntimeSpec(Spec):
     """How the sweep runs; nothing here is part of an id.
 
-    Device and threads can still change the last digits of sums, and through them a count.
+    Device, threads and processes can still change the last digits of sums, and through them a count; device
+    and processes also change the random numbers of dropout.
     """
 
     address: str | None = Field(
@@ -202,7 +203,7 @@ class RuntimeSpec(Spec):
     processes_per_finetune: PositiveInt = Field(
         1,
         description="processes, each with a device of its own and all on one machine, that share each "
-        "batch of a fine-tuning",
+        "batch of a fine-tuning; changes the random numbers of dropout",
     )
     points_per_chunk: PositiveInt = Field(16, description="points handed to a server at a time")
     retries: NonNegativeInt = Field(1, description="how often a job is tried again after an error of its own")

@@ -39,12 +39,12 @@ class Room(NamedTuple):
     """Surfaces that are still to be started, this one included."""
 
 
-def share(room: Room, most: int) -> int:
-    """Return how many servers the next surface gets, at least 1 and at most ``most``."""
+def share(room: Room) -> int:
+    """Return how many servers the next surface gets at most, and at least 1."""
     servers = room.idle // room.cells
     if room.devices >= max(LARGE, room.cells):
         servers = max(servers, AT_THE_END)
-    return max(1, min(servers, most))
+    return max(1, servers)
 
 
 def most_servers(job: SurfaceJob, points_per_chunk: int) -> int:
@@ -82,9 +82,12 @@ class Split:
             return 1
         if self._fixed is not None:
             return self._fixed
-        room = self._room(id_, jobs, states)
-        self._given[id_] = share(room, most_servers(job, self._points_per_chunk))
-        return self._given[id_]
+        servers = share(self._room(id_, jobs, states))
+        if servers > 1:
+            # Not always: to lay out the grid takes a hundredth of a second.
+            servers = min(servers, most_servers(job, self._points_per_chunk))
+        self._given[id_] = servers
+        return servers
 
     def _room(self, id_: str, jobs: Mapping[str, Job], states: Mapping[str, State]) -> Room:
         taken, cells = 0, 1
