@@ -38,6 +38,7 @@ def train_losses(context: JobContext, job: FinetuneJob) -> list[float]:
 
 
 # Batches of 10, of 7 (the last is of 5: parts of 3 and 2) and of 13 (the last is of 1: nothing for one).
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "languages", "recipe"),
     [
@@ -71,6 +72,7 @@ def test_two_processes_give_the_numbers_of_one(
     assert done_of(one, job)["provenance"]["processes"] == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["pos", "parsing"])
 def test_it_repeats_and_goes_on_bit_for_bit(
     followers: Followers, tiny: Tiny, tmp_path: Path, task: str
@@ -96,6 +98,7 @@ def test_it_repeats_and_goes_on_bit_for_bit(
     assert resumed["from"]["processes"] == 2
 
 
+@pytest.mark.slow
 def test_what_one_process_began_two_end_but_not_to_the_same_bits(
     followers: Followers, tiny: Tiny, tmp_path: Path
 ) -> None:
@@ -109,6 +112,7 @@ def test_what_one_process_began_two_end_but_not_to_the_same_bits(
     assert not resumed["exact"]
 
 
+@pytest.mark.slow
 def test_patience_ends_all_processes(followers: Followers, tiny: Tiny, tmp_path: Path) -> None:
     job = with_recipe(tiny.endpoint(), patience=1, min_gain=1.0)
     context = into(tiny, tmp_path)
@@ -116,6 +120,7 @@ def test_patience_ends_all_processes(followers: Followers, tiny: Tiny, tmp_path:
     assert progress[-1].done < progress[-1].total
 
 
+@pytest.mark.slow
 def test_a_process_that_is_lost_ends_the_first_with_an_error(tiny: Tiny, tmp_path: Path) -> None:
     followers, context = Followers(2), context_for(tiny, tmp_path)
     steps = followers.finetune(tiny.endpoint(), context)
