@@ -1,9 +1,9 @@
 """``python -m benchmarks.schedule SWEEP.yaml [key=value ...] --gpus 64``: how well are devices kept busy?
 
-The sweep runs in simulated time (``simulation.py``) with its real job graph and searcher, every job on one
-device, and nothing is read or trained. It prints the makespan beside its lower bound: the longest chain of
-jobs that wait for each other, or all work shared by all devices, whichever is more. The tail begins when all
-devices are held for the last time: from then on there is less to do than devices.
+The sweep runs in simulated time (``simulation.py``) with its real job graph and searcher; nothing is read or
+trained. It prints the makespan beside its lower bound: the longest chain of jobs that wait for each other,
+with surfaces split as far as they may be, or all work shared by all devices, whichever is more. The tail
+begins when all devices are held for the last time: from then on there is less to do than devices.
 
 The plan's costs are guesses, so what a job really takes differs from them: by a factor drawn for its task
 and kind, and by one of its own (``--noise``, the standard deviation of both factors' logarithms). Sizes of
@@ -20,10 +20,11 @@ from typing import NamedTuple
 
 from benchmarks.simulation import Machines, Timeline, critical_path, lower_bound, simulate
 from xltray.cluster.session import MOST_PENDING
+from xltray.cluster.split import fixed_servers, most_servers
 from xltray.corpora.base import ReleasedCorpus
 from xltray.corpora.registry import open_corpus
 from xltray.inputs import FileInputs
-from xltray.jobs import Job, PretrainJob
+from xltray.jobs import Job, PretrainJob, SurfaceJob
 from xltray.plan import DataId, Plan, make_plan
 from xltray.spec import SweepSpec
 from xltray.spec_types import Role
@@ -91,9 +92,21 @@ def durations(jobs: Mapping[str, Job], noise: float, seed: int) -> dict[str, flo
 def measure(plan: Plan, machines: Machines, noise: float, seed: int) -> Outcome:
     """Simulate a plan's run."""
     seconds = durations(plan.jobs, noise, seed)
-    timeline = simulate(plan.jobs, seconds, machines, seed)
-    bound = lower_bound(plan.jobs, seconds, machines.devices)
-    return Outcome(timeline, bound, critical_path(plan.jobs, seconds), sum(seconds.values()))
+    timeline = simulate(plan.jobs, seconds, machines, seed, plan.sweep.runtime)
+    at_best = _at_best(plan, seconds)
+    bound = lower_bound(plan.jobs, seconds, machines.devices, at_best)
+    return Outcome(timeline, bound, critical_path(plan.jobs, at_best), sum(seconds.values()))
+
+
+def _at_best(plan: Plan, seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds of each job, a surface being split as far as it may be."""
+    fixed, chunk = fixed_servers(plan.sweep.runtime), plan.sweep.runtime.points_per_chunk
+    return {
+        id_: seconds[id_] / (fixed or most_servers(job, chunk))
+        if isinstance(job, SurfaceJob)
+        else seconds[id_]
+        for id_, job in plan.jobs.items()
+    }
 
 
 def report(plan: Plan, outcome: Outcome) -> str:

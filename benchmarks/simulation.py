@@ -1,8 +1,9 @@
 """A run of a sweep in simulated time: the searcher and the job graph are the real ones, Tune is imitated.
 
 What is imitated of Tune and Ray: trials are asked of the searcher ahead of time, up to a number that may be
-pending; which of them gets the next free device is chance (Ray's choice); a job holds its devices for a
-while before it works (its process starts); an end is told to the searcher before anything new is asked.
+pending; which of those that fit gets the devices that are free is chance (Ray's choice); a job holds its
+devices for a while before it works (its process starts); an end is told to the searcher before anything
+new is asked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import NamedTuple
 
 from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.searcher import JobSearcher
+from xltray.cluster.split import Split
 from xltray.jobs import Job
+from xltray.spec import RuntimeSpec
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,12 @@ class Machines:
 
 @dataclass(frozen=True)
 class Span:
-    """When a job held its device, and when it worked, in seconds since the start."""
+    """When a job held its devices, and when it worked, in seconds since the start."""
 
     begin: float
     works: float
     end: float
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ class Timeline:
         """When all devices were held for the last time, in seconds; 0 if they never were."""
         # Of what happens at one moment, ends come first.
         changes = sorted(
-            [(span.end, -1) for span in self.spans.values()]
-            + [(span.begin, 1) for span in self.spans.values()]
+            [(span.end, -span.devices) for span in self.spans.values()]
+            + [(span.begin, span.devices) for span in self.spans.values()]
         )
         held, last = 0, 0.0
         for when, change in changes:
@@ -71,7 +75,9 @@ class Timeline:
 
     def busy_share(self, until: float) -> float:
         """Return the share of all devices' time up to a moment in which jobs worked."""
-        worked = sum(max(0.0, min(span.end, until) - span.works) for span in self.spans.values())
+        worked = sum(
+            span.devices * max(0.0, min(span.end, until) - span.works) for span in self.spans.values()
+        )
         return worked / (self.devices * until) if until else 1.0
 
 
@@ -80,6 +86,14 @@ class _Timed(NamedTuple):
 
     cost: float
     needs: tuple[str, ...]
+
+
+class _Trial(NamedTuple):
+    """A job that was handed out, and how many devices it takes."""
+
+    id: str
+    job: str
+    devices: int
 
 
 @dataclass
@@ -92,9 +106,21 @@ class _Done:
         return job.id in self.ids
 
 
-def lower_bound(jobs: Mapping[str, Job], seconds: Mapping[str, float], devices: int) -> float:
-    """Return the seconds below which no order of the jobs gets: critical path, or work by devices."""
-    return max(sum(seconds.values()) / devices, critical_path(jobs, seconds))
+def lower_bound(
+    jobs: Mapping[str, Job],
+    seconds: Mapping[str, float],
+    devices: int,
+    at_best: Mapping[str, float] | None = None,
+) -> float:
+    """Return the seconds below which no order of the jobs gets: critical path, or work by devices.
+
+    Args:
+        jobs: by id.
+        seconds: of each on one device.
+        devices: that all share.
+        at_best: seconds of each on as many devices as it can use, if that is more than one.
+    """
+    return max(sum(seconds.values()) / devices, critical_path(jobs, at_best or seconds))
 
 
 def critical_path(jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> float:
@@ -104,31 +130,43 @@ def critical_path(jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> floa
 
 
 def simulate(
-    jobs: Mapping[str, Job], seconds: Mapping[str, float], machines: Machines, seed: int = 0
+    jobs: Mapping[str, Job],
+    seconds: Mapping[str, float],
+    machines: Machines,
+    seed: int = 0,
+    runtime: RuntimeSpec | None = None,
 ) -> Timeline:
     """Run jobs to the end of all.
 
     Args:
-        jobs: by id, each on one device, with the costs that the searcher goes by.
-        seconds: how long each really works.
+        jobs: by id, with the costs that the searcher goes by.
+        seconds: how long each really works on one device.
         machines: what they run on.
         seed: of Ray's choices among the trials that are pending.
+        runtime: says on how many devices a surface is split; by default, that is decided for each.
     """
-    return _Run(jobs, seconds, machines, seed).to_the_end()
+    return _Run(jobs, seconds, machines, seed, runtime or RuntimeSpec()).to_the_end()
 
 
 class _Run:
     def __init__(
-        self, jobs: Mapping[str, Job], seconds: Mapping[str, float], machines: Machines, seed: int
+        self,
+        jobs: Mapping[str, Job],
+        seconds: Mapping[str, float],
+        machines: Machines,
+        seed: int,
+        runtime: RuntimeSpec,
     ) -> None:
         self._jobs, self._seconds, self._machines = jobs, seconds, machines
         self._chance = random.Random(seed)
         self._store = _Done()
         started = time.perf_counter()
-        self._searcher = JobSearcher(JobGraph(jobs), jobs, self._store, {})
+        split = Split(runtime, lambda: machines.devices)
+        self._searcher = JobSearcher(JobGraph(jobs), jobs, self._store, {}, split)
         self._driver_seconds = time.perf_counter() - started
-        self._pending: list[tuple[str, str]] = []
-        self._running: list[tuple[float, str, str]] = []
+        self._free = machines.devices
+        self._pending: list[_Trial] = []
+        self._running: list[tuple[float, _Trial]] = []
         self._trials = (f"trial-{number}" for number in range(10 * len(jobs) + 1))
         self._over = False
 
@@ -143,19 +181,22 @@ class _Run:
         now = 0.0
         while True:
             self._ask()
-            while self._pending and len(self._running) < self._machines.devices:
-                trial, id_ = self._pending.pop(self._chance.randrange(len(self._pending)))
+            while fitting := [trial for trial in self._pending if trial.devices <= self._free]:
+                trial = self._chance.choice(fitting)
+                self._pending.remove(trial)
+                self._free -= trial.devices
                 works = now + self._machines.overhead
-                end = works + self._seconds[id_]
-                heapq.heappush(self._running, (end, trial, id_))
-                yield id_, Span(now, works, end)
+                end = works + self._seconds[trial.job] / trial.devices
+                heapq.heappush(self._running, (end, trial))
+                yield trial.job, Span(now, works, end, trial.devices)
                 self._ask()
             if not self._running:
                 return
-            now, trial, id_ = heapq.heappop(self._running)
-            self._store.ids.add(id_)
+            now, trial = heapq.heappop(self._running)
+            self._free += trial.devices
+            self._store.ids.add(trial.job)
             started = time.perf_counter()
-            self._searcher.on_trial_complete(trial, {"done": True})
+            self._searcher.on_trial_complete(trial.id, {"done": True})
             self._driver_seconds += time.perf_counter() - started
 
     def _ask(self) -> None:
@@ -166,5 +207,5 @@ class _Run:
             if not isinstance(suggested, dict):
                 self._over = suggested == JobSearcher.FINISHED
                 break
-            self._pending.append((trial, suggested["id"]))
+            self._pending.append(_Trial(trial, suggested["id"], suggested["servers"]))
         self._driver_seconds += time.perf_counter() - started

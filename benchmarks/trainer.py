@@ -16,7 +16,7 @@ from benchmarks.ours import POINT
 from benchmarks.padded import IGNORED, PaddedModel, collate, item
 from benchmarks.peers import BATCH, METRIC, Scores, interpolated
 from benchmarks.python_counts import label_counts_of_arrays, span_counts
-from xltray.finetune import epoch_batches
+from xltray.epochs import epoch_batches
 from xltray.grid import Point
 from xltray.nn.flat import FlatModel
 from xltray.spec import FinetuneSpec

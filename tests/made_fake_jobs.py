@@ -28,7 +28,7 @@ from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob,
 from xltray.plan import Plan
 from xltray.precision import Scoring
 from xltray.results import Geometry, Score
-from xltray.spec import EncoderSpec, FinetuneSpec, PretrainSpec, RuntimeSpec, SweepSpec
+from xltray.spec import DataSpec, EncoderSpec, FinetuneSpec, PretrainSpec, RuntimeSpec, SweepSpec
 from xltray.store import Store
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ FAKES = "made_fake_jobs:fake_runners"
 
 def note(store: Store, id_: str, **more: Any) -> int:
     """Leave a file that says that a job ran here; return how often it ran before."""
-    before = len(notes(store, id_))
     store.write_json(f"notes/{id_}/{uuid.uuid4().hex}.json", {"id": id_, "pid": os.getpid(), **more})
-    return before
+    # Listed once it is there: servers of one cell leave their notes at the same time.
+    return len(notes(store, id_)) - 1
 
 
 def notes(store: Store, id_: str) -> list[Any]:
@@ -190,10 +190,13 @@ def jobs_of(*jobs: Job) -> dict[str, Job]:
     return {job.id: job for job in (*endpoints, *jobs)}
 
 
-def run(store: Store, jobs: dict[str, Job], **runtime: Any) -> tuple[RunOutcome, str]:
+def run(
+    store: Store, jobs: dict[str, Job], *, data: DataSpec | None = None, **runtime: Any
+) -> tuple[RunOutcome, str]:
     usual = {
         "dashboard": False,
         "points_per_chunk": 2,
+        "servers_per_surface": 1,
         "retries": 0,
         "retries_after_loss": 0,
         "device": "cpu",
@@ -201,6 +204,7 @@ def run(store: Store, jobs: dict[str, Job], **runtime: Any) -> tuple[RunOutcome,
     options = {**usual, **runtime}
     sweep = SweepSpec(
         name="test",
+        data=data or DataSpec(),
         tasks=("pos",),
         pairs={"aa": ("bb",)},
         encoders={"toy": EncoderSpec(checkpoint="none")},

@@ -157,7 +157,14 @@ def test_a_run_makes_anew_what_has_a_marker_cut_short(tiny: Tiny, tmp_path: Path
 
 def step(own: Tiny, job: Job) -> str:
     """Run a job as a trial does, without Ray; returns the error that it reports."""
-    runtime = {"threads": 1, "checkpoint_seconds": 60.0, "device": "cpu", "servers": 1, "points_per_chunk": 4}
+    runtime = {
+        "threads": 1,
+        "checkpoint_seconds": 60.0,
+        "device": "cpu",
+        "servers": 1,
+        "processes": 1,
+        "points_per_chunk": 4,
+    }
     trial = JobTrial.__new__(JobTrial)
     trial._pool = None if isinstance(job, FinetuneJob) else LocalPool(own.context)  # type: ignore[assignment]
     trial._metrics = WorkMetrics()

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 import xltray.finetune as finetune_module
 from xltray.context import JobContext
 from xltray.endpoints import build_model, load_dev_set, load_split, open_encoder
+from xltray.epochs import epoch_batches, validation_steps
 from xltray.errors import CorpusError, EndpointError
-from xltray.finetune import epoch_batches, finetune, validation_steps
+from xltray.finetune import finetune
 from xltray.jobs import FinetuneJob, load_job
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of

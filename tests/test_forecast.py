@@ -202,7 +202,7 @@ def test_what_waits_for_each_other_takes_its_turn_whatever_the_devices() -> None
 def test_a_surface_takes_as_many_devices_as_it_has_servers() -> None:
     jobs = {"s1": Work("surface", 10), "s2": Work("surface", 10), "s3": Work("surface", 10)}
     assert learned(Forecast(jobs), "s1").seconds_left({"s1"}, {}, 4) == pytest.approx(20, rel=0.01)
-    wide = learned(Forecast(jobs, servers=3), "s1")
+    wide = learned(Forecast({id_: job._replace(devices=3) for id_, job in jobs.items()}), "s1")
     assert wide.seconds_left({"s1"}, {}, 4) == pytest.approx(40, rel=0.01)
     assert wide.seconds_left({"s1"}, {}, 2) == pytest.approx(40, rel=0.01), "too few, so one after the other"
 

@@ -28,8 +28,10 @@ from xltray.cluster.retries import Cause, Retries
 from xltray.cluster.run import _work
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.server import LostServersError
+from xltray.cluster.split import Split
 from xltray.errors import StoreError
 from xltray.jobs import Job
+from xltray.spec import RuntimeSpec
 
 
 def test_each_kind_of_failure_has_a_budget_of_its_own_for_each_job() -> None:
@@ -123,9 +125,10 @@ class Run:
 
     def __init__(self, folder: Path, jobs: dict[str, Job], errors: int, losses: int) -> None:
         self.folder, self.out = folder, io.StringIO()
-        self.graph = JobGraph(jobs)
-        self.searcher = JobSearcher(self.graph, jobs, Absent(), {})
-        board = Board({id_: _work(job) for id_, job in jobs.items()}, Console(file=self.out, width=200))
+        self.graph, runtime = JobGraph(jobs), RuntimeSpec()
+        self.searcher = JobSearcher(self.graph, jobs, Absent(), {"processes": 1}, Split(runtime, lambda: 1))
+        work = {id_: _work(job, runtime) for id_, job in jobs.items()}
+        board = Board(work, Console(file=self.out, width=200))
         retries = Retries(errors, losses)
         self.callback = ProgressCallback(self.graph, jobs, retries, board, lambda: None, lambda: 1)
 

@@ -14,6 +14,7 @@ from benchmarks.simulation import Machines, Span, Timeline, critical_path, lower
 from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.session import MOST_PENDING
 from xltray.plan import Plan, make_plan
+from xltray.spec import RuntimeSpec
 from xltray.sweepfile import load_sweep
 
 FULL = Path(__file__).parent.parent / "sweeps" / "full.yaml"
@@ -44,11 +45,25 @@ def test_a_thousand_devices_take_as_long_as_the_longest_chain(plan: Plan) -> Non
     assert outcome.timeline.tail_begin == 0, "there are fewer jobs that can run than devices"
 
 
+def test_splitting_the_last_surfaces_shortens_the_end(plan: Plan) -> None:
+    whole = Plan(plan.sweep.model_copy(update={"runtime": RuntimeSpec(servers_per_surface=1)}), plan.jobs)
+    machines = Machines(64, START, MOST_PENDING)
+    one, split = ([measure(p, machines, NOISE, seed).timeline for seed in range(3)] for p in (whole, plan))
+    assert {span.devices for timeline in one for span in timeline.spans.values()} == {1}
+    assert {span.devices for timeline in split for span in timeline.spans.values()} >= {1, 2}
+    for before, after in zip(one, split, strict=True):
+        assert after.makespan < 0.99 * before.makespan
+        assert after.makespan - after.tail_begin < 0.7 * (before.makespan - before.tail_begin)
+
+
 def test_the_shortest_job_first_would_be_worse(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     def push(graph: JobGraph, id_: str) -> None:
         heapq.heappush(graph._ready, (graph.critical_path[id_], id_))
 
     machines = Machines(64, START, MOST_PENDING)
+    # With its last surfaces split, a bad order costs less.
+    whole = plan.sweep.model_copy(update={"runtime": RuntimeSpec(servers_per_surface=1)})
+    plan = Plan(whole, plan.jobs)
     good = measure(plan, machines, NOISE, seed=0)
     monkeypatch.setattr(JobGraph, "_push", push)
     bad = measure(plan, machines, NOISE, seed=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xltray.spec import DataSpec
 from xltray.store import Store
@@ -27,6 +27,25 @@ class Progress(NamedTuple):
     scores: Mapping[str, float] | None = None
 
 
+class Member(NamedTuple):
+    """The place of a process among those that fine-tune one model together (``xltray.group``)."""
+
+    rank: int = 0
+    size: int = 1
+    port: int = 0
+    """Where the first one is reached, on this machine."""
+    store: Any = None
+    """Of the first one: what the others reach."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the first, which validates and writes; the others only train."""
+        return self.rank == 0
+
+
+ALONE = Member()
+
+
 @dataclass(frozen=True)
 class JobContext:
     """Where a job reads and writes, and what it computes on."""
@@ -38,3 +57,5 @@ class JobContext:
     checkpoint_seconds: float = 60.0
     """A training is saved once so many seconds of work would be lost: pretraining at any step, fine-tuning at
     a validation; 0: at each."""
+    member: Member = ALONE
+    """Of a fine-tuning: the place of this process among those that share its batches."""

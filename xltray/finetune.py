@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from torch import Tensor
 
 from xltray.context import JobContext, Progress
 from xltray.endpoints import DevSet, build_model, load_dev_set, load_split, open_encoder
+from xltray.epochs import epoch_batches, validation_steps
 from xltray.errors import CorpusError, EndpointError, Problem
+from xltray.group import joined
 from xltray.jobs import FinetuneJob
 from xltray.learned import judge
 from xltray.nn.device import device_name, set_threads
@@ -36,7 +38,7 @@ from xltray.nn.model import EndpointModel, seed_of
 from xltray.results import HISTORY_SCHEMA, provenance
 from xltray.resume import Checkpoint, Checkpoints
 from xltray.store import WEIGHTS
-from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation, Task
+from xltray.tasks.base import Counts, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task
 from xltray.training import Training
 from xltray.validations import Validations
@@ -56,40 +58,17 @@ def finetune(job: FinetuneJob, context: JobContext) -> Iterator[Progress]:
     set_threads(context.threads)
     encoder = open_encoder(job.encoder, context)
     trains = {language: load_split(job, language, "train", encoder, context) for language in job.languages}
-    devs = {language: load_dev_set(job, language, encoder, context) for language in job.languages}
+    languages = job.languages if context.member.leads else ()
+    devs = {language: load_dev_set(job, language, encoder, context) for language in languages}
     for language, split in trains.items():
         if not split.sequences:
             problem = Problem(f"{job.corpus} {language}", "no word to train on", "at least one")
             raise CorpusError("A training set is empty.", [problem])
     run = _Run(job, context, FlatModel(build_model(job, encoder, context.device)), devs, begun)
-    yield from run.train(trains)
-    run.publish()
-
-
-def epoch_batches(
-    splits: Mapping[str, EncodedSplit], batch_size: int, generator: torch.Generator
-) -> list[list[Encoded]]:
-    """Return one epoch's batches, each of one language.
-
-    Shuffling all batches together draws the languages in proportion to their size. With several
-    languages, ragged last batches are dropped, unless a language has no full batch at all.
-    """
-    batches: list[list[Encoded]] = []
-    for split in splits.values():
-        order = torch.randperm(len(split.sequences), generator=generator).tolist()
-        own = [
-            [split.sequences[i] for i in order[start : start + batch_size]]
-            for start in range(0, len(order), batch_size)
-        ]
-        if len(splits) > 1 and len(own) > 1 and len(own[-1]) < batch_size:
-            own.pop()
-        batches += own
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-
-
-def validation_steps(epoch_steps: int, times: int) -> frozenset[int]:
-    """Return after which steps of an epoch (from 1) the model is validated; the last is one."""
-    return frozenset(max(1, epoch_steps * k // times) for k in range(1, times + 1))
+    with joined(context.member, context.device):
+        yield from run.train(trains)
+    if context.member.leads:
+        run.publish()
 
 
 @dataclass
@@ -111,7 +90,7 @@ class _Run:
         self.validations = Validations(self.task.primary, self.job.recipe)
         self.checkpoints = Checkpoints(self.job.id, self.context)
         self.initial = weights_hash(self.flat.flat_P)
-        self.best_P: Tensor = self.flat.flat_P.clone()
+        self.best_P: Tensor = self.flat.flat_P.clone() if self.context.member.leads else self.flat.flat_P
 
     def train(self, trains: Mapping[str, EncodedSplit]) -> Iterator[Progress]:
         """Train until the last epoch or the end of patience, from the last checkpoint if there is one."""
@@ -123,8 +102,12 @@ class _Run:
         epoch_steps = len(epoch_batches(trains, recipe.batch_size, torch.Generator()))
         total = epoch_steps * recipe.epochs
         validate_after = validation_steps(epoch_steps, recipe.validations_per_epoch)
-        training = Training(self.task, self.flat, recipe, device=self.context.device, steps=total)
-        self._resume(training)
+        training = Training(
+            self.task, self.flat, recipe, device=self.context.device, steps=total, seed=self.job.seed
+        )
+        if self.context.member.leads:
+            self._resume(training)
+        self.steps = training.align(self.steps)
         self.model.train()
         yield Progress(self.steps, total, "steps")
         for epoch in range(recipe.epochs):
@@ -135,23 +118,26 @@ class _Run:
             for step, sequences in enumerate(batches[max(0, before) :], max(0, before) + 1):
                 losses.append(training.step(sequences))
                 self.steps += 1
-                scores = None
+                scores, over = None, False
                 if step in validate_after:
-                    train_loss = float(torch.stack(losses).mean())
-                    begin = time.monotonic()
-                    self._validate(epoch + step / epoch_steps, train_loss)
+                    if self.context.member.leads:
+                        scores = self._validate(epoch + step / epoch_steps, losses)
+                        if not self.validations.exhausted and self.steps < total and self.checkpoints.is_due:
+                            self._write_checkpoint(training, total)
                     losses.clear()
-                    scores = {**self.validations.latest(), "validation_seconds": time.monotonic() - begin}
-                    if not self.validations.exhausted and self.steps < total and self.checkpoints.is_due:
-                        self._write_checkpoint(training, total)
+                    over = training.agree(self.validations.exhausted)
                 if scores or self.steps % PROGRESS_STEPS == 0:
                     yield Progress(self.steps, total, "steps", scores)
-                if self.validations.exhausted:
+                if over:
                     return
 
-    def _validate(self, epoch: float, train_loss: float) -> None:
+    def _validate(self, epoch: float, losses: Sequence[Tensor]) -> dict[str, float]:
+        """Validate; returns what trackers are told."""
+        train_loss = float(torch.stack(list(losses)).mean())
+        begin = time.monotonic()
         if self.validations.add(self.steps, epoch, train_loss, self._evaluate()):
             self.best_P.copy_(self.flat.flat_P)
+        return {**self.validations.latest(), "validation_seconds": time.monotonic() - begin}
 
     def _evaluate(self) -> dict[str, Evaluation]:
         evaluations = {language: dev.score(self.model) for language, dev in self.devs.items()}
@@ -235,7 +221,9 @@ class _Run:
             "initial_weights": self.initial,
             "parameters": self.flat.layout.size,
             "seconds": round(time.monotonic() - self.begun, 3),
-            "provenance": provenance(device=device_name(self.context.device)),
+            "provenance": provenance(
+                device=device_name(self.context.device), processes=str(self.context.member.size)
+            ),
             **({"resumed": self.resumed} if self.resumed else {}),
         }
 

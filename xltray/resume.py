@@ -53,6 +53,7 @@ class Origin:
     threads: int
     cpu: str
     versions: Mapping[str, str]
+    processes: int = 1
 
     @classmethod
     def here(cls, context: JobContext) -> Origin:
@@ -62,7 +63,11 @@ class Origin:
             name: known[name] for name in ("xltray", "torch", "transformers") if name in known
         }
         return cls(
-            device_name(context.device), context.threads, torch.backends.cpu.get_cpu_capability(), versions
+            device_name(context.device),
+            context.threads,
+            torch.backends.cpu.get_cpu_capability(),
+            versions,
+            context.member.size,
         )
 
     def repeats(self, other: Origin) -> bool:

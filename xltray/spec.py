@@ -188,7 +188,8 @@ class EvaluationSpec(Spec):
 class RuntimeSpec(Spec):
     """How the sweep runs; nothing here is part of an id.
 
-    Device and threads can still change the last digits of sums, and through them a count.
+    Device, threads and processes can still change the last digits of sums, and through them a count; device
+    and processes also change the random numbers of dropout.
     """
 
     address: str | None = Field(
@@ -198,7 +199,16 @@ class RuntimeSpec(Spec):
     dashboard: bool = Field(True, description="start Ray's dashboard with a new local Ray")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = Field(1, description="CPU threads, and CPUs reserved, of a job or server")
-    servers_per_surface: PositiveInt = Field(1, description="EndpointServers that share a surface's points")
+    servers_per_surface: PositiveInt | Literal["auto"] = Field(
+        "auto",
+        description="EndpointServers that share a surface's points; auto: one, or several where there are "
+        "fewer surfaces left than devices",
+    )
+    processes_per_finetune: PositiveInt = Field(
+        1,
+        description="processes, each with a device of its own and all on one machine, that share each "
+        "batch of a fine-tuning; changes the random numbers of dropout",
+    )
     points_per_chunk: PositiveInt = Field(16, description="points handed to a server at a time")
     retries: NonNegativeInt = Field(1, description="how often a job is tried again after an error of its own")
     retries_after_loss: NonNegativeInt = Field(

@@ -21,6 +21,7 @@ from ray.exceptions import (
 )
 from ray.tune import Callback
 
+from xltray.cluster.capacity import devices_of
 from xltray.cluster.jobgraph import JobGraph, State
 from xltray.cluster.metrics import RunMetrics
 from xltray.cluster.progress import Board
@@ -77,7 +78,7 @@ class ProgressCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job begins, or begins again."""
-        self._board.start(trial.config["id"])
+        self._board.start(trial.config["id"], devices_of(trial.config))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

@@ -1,9 +1,9 @@
 """What a job reserves, and whether the machines at hand have it.
 
-Pretraining and fine-tuning take one process. A surface takes a coordinator, which hands out points,
-writes rows and measures geometry, and one bundle for each of its EndpointServers; coordinator and
-first server together take what one fine-tuning takes, so as many surfaces as fine-tunings run side
-by side.
+Pretraining takes one process. Fine-tuning takes one too, or several on one machine, which train one
+model together. A surface takes a coordinator, which hands out points, writes rows and measures geometry,
+and one bundle for each of its EndpointServers; coordinator and first server together take what a
+process of fine-tuning takes, so as many surfaces as fine-tunings run side by side.
 """
 
 from __future__ import annotations
@@ -20,15 +20,39 @@ class CapacityError(XltrayError):
     """A job needs more than the machines at hand have, so it would wait for ever."""
 
 
-def bundles(kind: str, *, threads: int, device: str, servers: int) -> list[dict[str, float]]:
-    """Return what a job of ``kind`` reserves: one bundle a process."""
+def bundles(
+    kind: str, *, threads: int, device: str, servers: int = 1, processes: int = 1
+) -> list[dict[str, float]]:
+    """Return what a job of ``kind`` reserves: one bundle a process.
+
+    Args:
+        kind: of job.
+        threads: of a process that computes.
+        device: what it computes on.
+        servers: EndpointServers of a surface.
+        processes: of a fine-tuning.
+    """
     gpu = {"GPU": 1.0} if device == "cuda" else {}
     whole = {"CPU": float(threads), **gpu}
     if kind != "surface":
-        return [whole]
+        return [whole] * (processes if kind == "finetune" else 1)
     # Rounded, so that coordinator and server add up to exactly ``threads``.
     first = {"CPU": round(threads - COORDINATOR_CPUS, 4), **gpu}
     return [{"CPU": COORDINATOR_CPUS}, first, *[whole] * (servers - 1)]
+
+
+def strategy(kind: str) -> str:
+    """Return how Ray places the bundles of a job.
+
+    The processes of a fine-tuning exchange all gradients at every step: between machines that would often
+    cost more than it gains.
+    """
+    return "STRICT_PACK" if kind == "finetune" else "PACK"
+
+
+def devices_of(config: Mapping[str, Any]) -> int:
+    """Return how many devices a trial of this configuration holds."""
+    return int({"surface": config["servers"], "finetune": config["processes"]}.get(config["kind"], 1))
 
 
 def count_devices(threads: int, device: str, nodes: Iterable[Mapping[str, Any]]) -> int:
@@ -40,21 +64,25 @@ def count_devices(threads: int, device: str, nodes: Iterable[Mapping[str, Any]])
 
 
 def check_room(kind: str, reserved: list[dict[str, float]], nodes: Iterable[Mapping[str, Any]]) -> None:
-    """Check that a job's bundles fit on the machines in ``ray.nodes()``, each bundle on one of them.
+    """Check that a job's bundles fit on the machines in ``ray.nodes()``.
+
+    Each bundle must fit on one of them; those of a fine-tuning all on the same one.
 
     Raises:
         CapacityError: if they do not.
     """
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     names = sorted({name for bundle in reserved for name in bundle})
-    for bundle in reserved:
+    needed = {name: round(sum(bundle.get(name, 0.0) for bundle in reserved), 4) for name in names}
+    together = strategy(kind) == "STRICT_PACK"
+    for bundle in [needed] if together else reserved:
         if not any(all(node.get(name, 0.0) >= bundle[name] for name in bundle) for node in alive):
             largest = {name: max((node.get(name, 0.0) for node in alive), default=0.0) for name in names}
+            processes = "runtime.processes_per_finetune or " if len(reserved) > 1 and together else ""
             raise CapacityError(
                 f"a {kind} job needs {_shown(bundle)} on one machine; found at most {_shown(largest)}. "
-                "Lower runtime.threads, set runtime.device=cpu, or use a larger machine."
+                f"Lower {processes}runtime.threads, set runtime.device=cpu, or use a larger machine."
             )
-    needed = {name: round(sum(bundle.get(name, 0.0) for bundle in reserved), 4) for name in names}
     total = {name: sum(node.get(name, 0.0) for node in alive) for name in names}
     if any(needed[name] > total[name] for name in names):
         raise CapacityError(

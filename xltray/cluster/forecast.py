@@ -61,6 +61,8 @@ class Work(NamedTuple):
     """Of a surface: how often its dev sets are scored."""
     like: str = ""
     """Of a surface: the fine-tuning whose validations score the same dev sets."""
+    devices: int = 1
+    """How many it is expected to take; a surface may be split over more when it starts."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,10 @@ def _factors(job: Work) -> Iterable[tuple[tuple[str, ...], float]]:
 class Forecast:
     """Tells how long the jobs left of a run will take."""
 
-    def __init__(self, jobs: Mapping[str, Work], servers: int = 1) -> None:
-        """Forecast ``jobs``; a surface takes ``servers`` devices, other jobs one."""
+    def __init__(self, jobs: Mapping[str, Work]) -> None:
+        """Forecast ``jobs``, by id."""
         self._jobs = jobs
-        self._servers = servers
+        self._devices = {id_: job.devices for id_, job in jobs.items()}
         self._paces = Paces(jobs)
         self._seen = False
         self._probes: dict[str, float] = {}
@@ -151,8 +153,9 @@ class Forecast:
                 self._alike[job.like].append(id_)
         self._first = JobGraph(jobs).critical_path
 
-    def begin(self, id_: str) -> None:
-        """Note that a job is given a process."""
+    def begin(self, id_: str, devices: int | None = None) -> None:
+        """Note that a job is given a process, and on how many devices if not on those expected."""
+        self._devices[id_] = devices or self._jobs[id_].devices
         self._startups.begin(id_, self._jobs[id_].kind)
 
     def leave(self, id_: str) -> None:
@@ -167,7 +170,7 @@ class Forecast:
         """Learn from a job that has ended, a share of which was done in so many seconds."""
         if share >= LEAST_SHARE:
             worked = max(0.0, seconds - self._startups.seconds.get(id_, 0.0))
-            self._paces.learn(id_, worked / share, share)
+            self._paces.learn(id_, worked * self._split(id_) / share, share)
             self._seen = True
         self._learn_probe(self._paces, id_)
 
@@ -185,9 +188,9 @@ class Forecast:
             return None
         paces = copy(self._paces)
         for id_, job in telling.items():
-            paces.learn(id_, job.whole, job.trust)
+            paces.learn(id_, job.whole * self._split(id_), job.trust)
             self._learn_probe(paces, id_)
-        worked = paces.predict()
+        worked = {id_: seconds / self._split(id_) for id_, seconds in paces.predict().items()}
         waiting = Counter(self._jobs[id_].kind for id_ in left if id_ not in running)
         starting = {kind: self._startups.predict(kind, devices, waiting) for kind in PRIOR_PACE}
         seconds = {}
@@ -210,7 +213,8 @@ class Forecast:
         for id_, needs in waits.items():
             for need in needs:
                 behind[need].append(id_)
-        free = max(devices, sum(map(self._width, running))) - sum(map(self._width, running))
+        held = sum(self._devices[id_] for id_ in running)
+        free = max(devices, held) - held
         ends = [(seconds[id_], id_) for id_ in running]
         heapq.heapify(ends)
         ready = [(-self._first[id_], id_) for id_, needs in waits.items() if not needs and id_ not in running]
@@ -218,20 +222,20 @@ class Forecast:
         now = 0.0
         while ends or ready:
             # A surface wider than the cluster waits for machines; here it takes all there are.
-            while ready and (self._width(ready[0][1]) <= free or not ends):
+            while ready and (self._devices[ready[0][1]] <= free or not ends):
                 _, id_ = heapq.heappop(ready)
-                free -= self._width(id_)
+                free -= self._devices[id_]
                 heapq.heappush(ends, (now + seconds[id_], id_))
             now, id_ = heapq.heappop(ends)
-            free += self._width(id_)
+            free += self._devices[id_]
             for other in behind[id_]:
                 waits[other].discard(id_)
                 if not waits[other]:
                     heapq.heappush(ready, (-self._first[other], other))
         return now
 
-    def _width(self, id_: str) -> int:
-        return self._servers if self._jobs[id_].kind == "surface" else 1
+    def _split(self, id_: str) -> float:
+        return self._devices[id_] / self._jobs[id_].devices
 
 
 def _rest(whole: float, start: float, job: Under) -> float:

@@ -42,10 +42,9 @@ class Board:
         console: Console,
         clock: Callable[[], float] = time.monotonic,
         *,
-        servers: int = 1,
         emit: Emit = silent,
     ) -> None:
-        """Show ``jobs`` (by id) on ``console``; a surface takes ``servers`` devices."""
+        """Show ``jobs`` (by id) on ``console``."""
         self._jobs = jobs
         self._console = console
         self._clock = clock
@@ -55,7 +54,7 @@ class Board:
         self._ended: dict[str, str] = {}
         self._points: deque[tuple[float, int]] = deque([(self._begin, 0)])
         self.devices = 1
-        self._forecast = Forecast(jobs, servers)
+        self._forecast = Forecast(jobs)
         self._forecasted: tuple[float, float | None] = (-FORECAST_SECONDS, None)
         live = Live(console=console, auto_refresh=False, transient=True)
         self._live = live if console.is_terminal and not console.is_dumb_terminal else None
@@ -76,10 +75,10 @@ class Board:
         self._print(text)
         self._emit("note", message=text)
 
-    def start(self, id_: str) -> None:
-        """A job began, or began again after a failure."""
+    def start(self, id_: str, devices: int | None = None) -> None:
+        """A job began, or began again after a failure; on so many devices, if not on those expected."""
         self._running[id_] = Running(self._clock())
-        self._forecast.begin(id_)
+        self._forecast.begin(id_, devices)
         self._emit("job", id=id_, kind=self._jobs[id_].kind, state="running")
 
     def advance(

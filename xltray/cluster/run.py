@@ -44,11 +44,12 @@ from xltray.cluster.session import (
     open_session,
 )
 from xltray.cluster.sharing import check_sharing
+from xltray.cluster.split import Split, fixed_servers
 from xltray.cluster.trackers import Trackers
 from xltray.cluster.trial import JobTrial
 from xltray.errors import StoreError
 from xltray.events import Emit, silent
-from xltray.jobs import Job, SurfaceJob
+from xltray.jobs import FinetuneJob, Job, SurfaceJob
 from xltray.plan import Plan
 from xltray.spec import RuntimeSpec, SweepSpec
 from xltray.store import Store
@@ -99,9 +100,8 @@ def run_plan(
     if not needed:
         return RunOutcome()
     board = Board(
-        {id_: _work(job) for id_, job in needed.items()},
+        {id_: _work(job, plan.sweep.runtime) for id_, job in needed.items()},
         console,
-        servers=plan.sweep.runtime.servers_per_surface,
         emit=emit,
     )
     interrupt = Interrupt(board.say)
@@ -139,27 +139,34 @@ def _run_jobs(
     if not interrupt.asked:
         check_sharing(store, root)
     settings = _trial_settings(sweep, store, root, session.device, runners)
-    searcher = JobSearcher(graph, needed, store, settings)
     watch = Watch()
+
+    def devices() -> int:
+        return count_devices(sweep.runtime.threads, session.device, watch.nodes)
+
+    searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
     callback = ProgressCallback(
         graph,
         needed,
         Retries(sweep.runtime.retries, sweep.runtime.retries_after_loss),
         board,
         watch,
-        lambda: count_devices(sweep.runtime.threads, session.device, watch.nodes),
+        devices,
     )
     trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
     _fit(searcher, [callback, trackers], interrupt, session)
 
 
-def _work(job: Job) -> Work:
+def _work(job: Job, runtime: RuntimeSpec) -> Work:
     """Return what the forecast must know of a job."""
     tags = tags_of(job)
     work = Work(job.kind, job.cost, job.needs, tags["task"], tags["encoder"])
+    if isinstance(job, FinetuneJob):
+        return work._replace(devices=runtime.processes_per_finetune)
     if not isinstance(job, SurfaceJob):
         return work
-    return work._replace(passes=len(job.grid) * len(job.scopes), like=job.bilingual_endpoint.id)
+    passes, like = len(job.grid) * len(job.scopes), job.bilingual_endpoint.id
+    return work._replace(passes=passes, like=like, devices=fixed_servers(runtime) or 1)
 
 
 def _is_done(state: State, job: Job, store: Store) -> bool:
@@ -179,7 +186,7 @@ def _trial_settings(sweep: SweepSpec, store: Store, root: str, device: str, runn
         "device": device,
         "threads": sweep.runtime.threads,
         "checkpoint_seconds": sweep.runtime.checkpoint_seconds,
-        "servers": sweep.runtime.servers_per_surface,
+        "processes": sweep.runtime.processes_per_finetune,
         "points_per_chunk": sweep.runtime.points_per_chunk,
         "runners": runners,
     }
@@ -206,7 +213,8 @@ def _await_room(
                     kind,
                     threads=runtime.threads,
                     device=session.device,
-                    servers=runtime.servers_per_surface,
+                    servers=fixed_servers(runtime) or 1,
+                    processes=runtime.processes_per_finetune,
                 )
                 check_room(kind, reserved, ray.nodes())  # type: ignore[no-untyped-call]
             break

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from ray.tune.search import Searcher
 
 from xltray.cluster.jobgraph import JobGraph
+from xltray.cluster.split import Split
 from xltray.errors import StoreError, XltrayError
 from xltray.jobs import Job
 
@@ -39,10 +40,16 @@ class JobSearcher(Searcher):
     """Hands out the jobs of a graph, the ready one with the longest critical path first."""
 
     def __init__(
-        self, graph: JobGraph, jobs: Mapping[str, Job], store: Results, common: Mapping[str, Any]
+        self,
+        graph: JobGraph,
+        jobs: Mapping[str, Job],
+        store: Results,
+        common: Mapping[str, Any],
+        split: Split,
     ) -> None:
         """Serve the jobs of ``graph``; ``common`` is added to every trial's configuration."""
         super().__init__()
+        self._split = split
         self._graph = graph
         self._jobs = jobs
         self._store = store
@@ -56,7 +63,9 @@ class JobSearcher(Searcher):
             return Searcher.FINISHED if self._graph.finished else None
         self._trials[trial_id] = id_
         job = self._jobs[id_]
-        return {**self._common, "id": id_, "kind": job.kind, "job": job.model_dump_json()}
+        servers = self._split.servers(id_, self._jobs, self._graph.states)
+        own = {"id": id_, "kind": job.kind, "job": job.model_dump_json(), "servers": servers}
+        return {**self._common, **own}
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False

@@ -3,8 +3,8 @@
 One class for all kinds of jobs. A step drives the job's generator for about two seconds and
 reports how far it is; the job has committed its result when the generator ends. Tune keeps the
 process of an ended trial for the next one that reserves the same resources (``reuse_actors``),
-which saves the seconds of starting Python and importing torch; a surface's EndpointServers live in
-the trial's placement group, so they stay too and load the next cell.
+which saves the seconds of starting Python and importing torch; a surface's EndpointServers, and the
+other processes of a fine-tuning that several share, live in the trial's placement group, so they stay too.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.tune import PlacementGroupFactory, Trainable
 
-from xltray.cluster.capacity import bundles
+from xltray.cluster.capacity import bundles, strategy
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
+from xltray.cluster.ranks import Ranks
 from xltray.cluster.server import RayPool, server_starter
 from xltray.context import Progress
 from xltray.errors import DamagedError, StoreError, XltrayError
@@ -34,8 +35,8 @@ class JobTrial(Trainable):
     """Runs one job, and then others that need the same resources.
 
     Its configuration is flat and small: ``job`` (JSON), ``id``, ``kind``, what the context needs
-    (``storage``, ``data``, ``device``, ``threads``, ``checkpoint_seconds``), ``servers``,
-    ``points_per_chunk``, ``runners``.
+    (``storage``, ``data``, ``device``, ``threads``, ``checkpoint_seconds``), ``servers`` of this
+    surface, ``processes`` of a fine-tuning, ``points_per_chunk``, ``runners``.
     """
 
     _config: dict[str, Any]
@@ -47,6 +48,7 @@ class JobTrial(Trainable):
     _scores: dict[str, float]
     _since: float
     _pool: RayPool | None
+    _ranks: Ranks
     _metrics: WorkMetrics
     _name: str
     _store: Store | None
@@ -60,12 +62,15 @@ class JobTrial(Trainable):
                 threads=config["threads"],
                 device=config["device"],
                 servers=config["servers"],
-            )
+                processes=config["processes"],
+            ),
+            strategy=strategy(config["kind"]),
         )
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare for the first job."""
         self._pool = None
+        self._ranks = Ranks()
         self._metrics = WorkMetrics()
         self._name = f"{config['kind']} {config['id']}"
         self._begin(config)
@@ -122,7 +127,8 @@ class JobTrial(Trainable):
         }
 
     def cleanup(self) -> None:
-        """End the servers with the trial."""
+        """End the servers, or the other processes of a fine-tuning, with the trial."""
+        self._ranks.close()
         if self._pool is not None:
             self._pool.close()
 
@@ -174,7 +180,9 @@ class JobTrial(Trainable):
         if isinstance(job, PretrainJob):
             return runners.pretrain(job, context)
         if isinstance(job, FinetuneJob):
-            return runners.finetune(job, context)
+            if self._config["processes"] == 1:
+                return runners.finetune(job, context)
+            return self._ranks.finetune(job, self._config)
         if self._pool is None:
             self._pool = RayPool(server_starter(self._config), self._config["servers"])
         return runners.surface(job, context, self._pool, points_per_chunk=self._config["points_per_chunk"])
