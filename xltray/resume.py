@@ -15,6 +15,8 @@ time and no result: what is damaged is passed over.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import tempfile
 import time
@@ -128,6 +130,7 @@ class Checkpoints:
                 save_file(dict(checkpoint.tensors), local / _WEIGHTS)
                 pq.write_table(pa.Table.from_pylist(checkpoint.rows, schema=_ROWS), local / _HISTORY)
                 done = {"job": self.job_id, "state": checkpoint.state, "origin": asdict(self.origin)}
+                done["sum"] = checksum(done)
                 self.store.publish_directory(local, f"{self.folder}/{name}", done)
             for other in older:
                 self.store.delete(f"{self.folder}/{other}")
@@ -176,6 +179,8 @@ class Checkpoints:
             raise ValueError(f"found one of job {done['job']}, expected one of {self.job_id}")
         if done["state"]["initial"] != initial:
             raise ValueError("found one of a training that started from other weights, expected the same")
+        if done["sum"] != checksum(done):
+            raise ValueError("found other values in DONE.json than were written")
         with tempfile.TemporaryDirectory() as place:
             # A copy even of a store on this machine: its bytes are compared with what was written.
             local = Path(place) / "checkpoint"
@@ -184,6 +189,12 @@ class Checkpoints:
             # Copies: the library's tensors are views of the file, which goes.
             tensors = {name: tensor.clone() for name, tensor in load_file(local / _WEIGHTS).items()}
         return Checkpoint(done["state"], rows, tensors), Origin(**done["origin"])
+
+
+def checksum(done: Mapping[str, Any]) -> str:
+    """Return a checksum of what DONE.json says of a training; the files' own are beside it."""
+    plain = json.loads(json.dumps({key: done[key] for key in ("job", "state", "origin")}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _is_broken(error: StoreError) -> bool:
