@@ -48,7 +48,7 @@ format: $(VENV)/.installed
 ## Files generated from the code.
 schema: $(VENV)/.installed
 	$(BIN)/python -m xltray.sweepfile > sweeps/schema.json
-	$(BIN)/python -c "from xltray.results import data_dictionary; print(data_dictionary(), end='')" > docs/data-dictionary.md
+	$(BIN)/python -c "from xltray.schemas import data_dictionary; print(data_dictionary(), end='')" > docs/data-dictionary.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,7 +27,7 @@ from xltray.jobs import FinetuneJob, load_job
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
 from xltray.nn.packing import Tokens
-from xltray.results import HISTORY_SCHEMA
+from xltray.schemas import HISTORY_SCHEMA
 from xltray.spec import DataSpec
 from xltray.tasks.base import Counts, Encoded, EncodedSplit, Evaluation
 from xltray.tasks.registry import get_task

@@ -20,18 +20,15 @@ from xltray.errors import XltrayError
 from xltray.grid import BILINGUAL
 from xltray.jobs import EncoderRef, FinetuneJob, LanguageData, SurfaceJob
 from xltray.results import (
-    GEOMETRY_SCHEMA,
-    HISTORY_SCHEMA,
-    SURFACE_SCHEMA,
     Geometry,
     Score,
-    data_dictionary,
     geometry_table,
     missing_points,
     provenance,
     scores_of,
     surface_table,
 )
+from xltray.schemas import GEOMETRY_SCHEMA, HISTORY_SCHEMA, SURFACE_SCHEMA, data_dictionary
 from xltray.spec import FinetuneSpec
 from xltray.spec_types import GridSpec
 from xltray.store import Store
@@ -158,7 +155,7 @@ class TestSchemas:
     def test_the_data_dictionary_is_current(self) -> None:
         path = Path(__file__).parent.parent / "docs" / "data-dictionary.md"
         assert path.read_text(encoding="utf-8") == data_dictionary(), (
-            "write the output of xltray.results.data_dictionary() to docs/data-dictionary.md"
+            "write the output of xltray.schemas.data_dictionary() to docs/data-dictionary.md"
         )
 
     def test_the_data_dictionary_lists_every_column(self) -> None:

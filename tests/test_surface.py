@@ -28,7 +28,8 @@ from xltray.jobs import SurfaceJob
 from xltray.nn.biaffine import BiaffineParser
 from xltray.nn.trees import decode
 from xltray.precision import Scoring
-from xltray.results import SURFACE_SCHEMA, Geometry, Score
+from xltray.results import Geometry, Score
+from xltray.schemas import SURFACE_SCHEMA
 from xltray.store import Store
 from xltray.surface import PointPool, chunks, score_surface
 

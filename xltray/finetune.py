@@ -35,8 +35,9 @@ from xltray.learned import judge
 from xltray.nn.device import device_name, set_threads
 from xltray.nn.flat import FlatModel, weights_hash
 from xltray.nn.model import EndpointModel, seed_of
-from xltray.results import HISTORY_SCHEMA, provenance
+from xltray.results import provenance
 from xltray.resume import Checkpoint, Checkpoints
+from xltray.schemas import HISTORY_SCHEMA
 from xltray.store import WEIGHTS
 from xltray.tasks.base import Counts, EncodedSplit, Evaluation, Task
 from xltray.tasks.registry import get_task

@@ -1,12 +1,8 @@
-"""The tables that a sweep writes: their schemas, and the way from scores to rows.
+"""The way from scores to the rows of a sweep's tables, and back; ``schemas.py`` has their columns.
 
 One row of ``surfaces`` is one metric of one model (a point of a cell, in one scope) on one
 language; ``pd.read_parquet(f"{storage}/surfaces")`` reads them all. Counts are stored and scores
-derived from them. The schemas below are the single source of column names, types and
-descriptions, and ``docs/data-dictionary.md`` is generated from them.
-
-The columns ``encoder`` and ``task`` are not in the files: they are folder names
-(``encoder=<name>/task=<task>``), which Parquet readers turn into columns.
+derived from them.
 """
 
 from __future__ import annotations
@@ -24,10 +20,9 @@ import pyarrow as pa
 from xltray.errors import XltrayError
 from xltray.grid import Point
 from xltray.jobs import SurfaceJob
+from xltray.schemas import GEOMETRY_SCHEMA, PARTITIONS, SCHEMA_VERSION, SURFACE_SCHEMA
 
-SCHEMA_VERSION = 1
 _METADATA_PREFIX = "xltray."
-_STRING, _BOOL, _INT32, _INT64, _FLOAT = pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64()
 
 
 class Score(NamedTuple):
@@ -62,84 +57,6 @@ class Geometry(NamedTuple):
     def norm_ratio(self) -> float | None:
         """norm_src / norm_tgt; None where that is not a number."""
         return _finite(self.norm_src / self.norm_tgt) if self.norm_tgt else None
-
-
-def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
-
-
-_CELL = (
-    _field("cell", _STRING, "id of the cell; the same in surfaces and geometry"),
-    _field("source", _STRING, "source language, ISO 639-1"),
-    _field("target", _STRING, "target language, ISO 639-1"),
-    _field("seed", _INT64, "seed of the cell's three endpoints"),
-)
-_COUNTS = (
-    _field("value", _FLOAT, "score in [0, 1]: 2 correct / (predicted + gold), 0 where both are 0"),
-    _field("correct", _INT64, "right decisions"),
-    _field("predicted", _INT64, "decisions made"),
-    _field("gold", _INT64, "decisions in the gold standard"),
-    _field("loss", _FLOAT, "mean cross-entropy per decision; null where undefined", nullable=True),
-)
-_SURFACE_POINT = (
-    _field("scope", _STRING, "what was interpolated: all, encoder or head; the rest is bilingual"),
-    _field("point", _INT32, "index of the point in the grid; join on this, never on floats"),
-    _field("a_src", _FLOAT, "coordinate of Eq. 3 towards the source-only endpoint"),
-    _field("a_tgt", _FLOAT, "coordinate of Eq. 3 towards the target-only endpoint"),
-    _field("on_src_line", _BOOL, "on Eq. 1, source to bilingual"),
-    _field("on_tgt_line", _BOOL, "on Eq. 2, target to bilingual"),
-    _field("on_plane", _BOOL, "on the plane's grid"),
-    _field("alpha", _FLOAT, "Eq. 1 (1 - a_src) or Eq. 2 (1 - a_tgt); null off the lines", nullable=True),
-)
-_SURFACE_SCORE = (
-    _field("eval_language", _STRING, "language scored"),
-    _field("eval_role", _STRING, "what that language is to the cell: source, target or other"),
-    _field("split", _STRING, "split scored: dev"),
-    _field("metric", _STRING, "accuracy, f1 or las (primary); uas and las_paper beside las"),
-)
-_PARTITIONS = (
-    _field("encoder", pa.dictionary(_INT32, _STRING), "its short name in the sweep file (folder name)"),
-    _field("task", pa.dictionary(_INT32, _STRING), "xnli, ner, pos or parsing (folder name)"),
-)
-
-SURFACE_SCHEMA = pa.schema(
-    [
-        *_CELL,
-        *_SURFACE_POINT,
-        *_SURFACE_SCORE,
-        *_COUNTS,
-        _field("examples", _INT32, "sentences or pairs scored"),
-    ]
-)
-GEOMETRY_SCHEMA = pa.schema(
-    [
-        *_CELL,
-        _field("part", _STRING, "which parameters: all, encoder, head, embeddings, layer.0, ..."),
-        _field("parameters", _INT64, "how many numbers those are"),
-        _field("norm_src", _FLOAT, "L2 norm of theta_src - theta_bi"),
-        _field("norm_tgt", _FLOAT, "L2 norm of theta_tgt - theta_bi"),
-        _field("norm_ratio", _FLOAT, "norm_src / norm_tgt; null where norm_tgt is 0", nullable=True),
-        _field("angle", _FLOAT, "degrees between the two; null where a norm is 0", nullable=True),
-        _field(
-            "not_learned",
-            _STRING,
-            "corners whose endpoint scores no better than a constant answer, as in `source,bilingual`; "
-            "empty where all three learned; null where unknown (older stores)",
-            nullable=True,
-        ),
-    ]
-)
-HISTORY_SCHEMA = pa.schema(
-    [
-        _field("step", _INT32, "optimiser steps taken at this validation"),
-        _field("epoch", _FLOAT, "passes over the training data taken"),
-        _field("train_loss", _FLOAT, "mean since the last validation, if any", nullable=True),
-        _field("language", _STRING, "dev set scored"),
-        _field("metric", _STRING, "as in surfaces"),
-        *_COUNTS,
-        _field("selected", _BOOL, "whether the endpoint is the model of this step"),
-    ]
-)
 
 
 def surface_table(job: SurfaceJob, scores: Iterable[Score], provenance: Mapping[str, str]) -> pa.Table:
@@ -191,10 +108,12 @@ def points_table(
     table = pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
     own = (job.encoder.name, job.task)
     columns = zip(*[*partitions, own], strict=True)
-    for field, value, known in zip(_PARTITIONS, own, columns, strict=True):
+    for field, value, known in zip(PARTITIONS, own, columns, strict=True):
         values = list(dict.fromkeys(known))
-        indices = pa.array([values.index(value)] * len(rows), _INT32)
-        table = table.append_column(field, pa.DictionaryArray.from_arrays(indices, pa.array(values, _STRING)))
+        indices = pa.array([values.index(value)] * len(rows), pa.int32())
+        table = table.append_column(
+            field, pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string()))
+        )
     return table
 
 
@@ -256,39 +175,6 @@ def provenance(**known: str) -> dict[str, str]:
             continue
     revision = _source_revision(Path(__file__).parent.parent)
     return found | ({"revision": revision} if revision else {}) | known
-
-
-def data_dictionary() -> str:
-    """Return the description of all columns as Markdown."""
-    tables = {
-        "surfaces": (
-            pa.schema([*_PARTITIONS, *SURFACE_SCHEMA]),
-            "one row per cell, scope, point, language and metric",
-        ),
-        "geometry": (
-            pa.schema([*_PARTITIONS, *GEOMETRY_SCHEMA]),
-            "one row per cell and part of the parameters",
-        ),
-        "endpoints/<id>/history.parquet": (HISTORY_SCHEMA, "one row per validation, language and metric"),
-    }
-    lines = [
-        "# Data dictionary",
-        "",
-        "Generated by `xltray.results.data_dictionary`; a test keeps it current.",
-    ]
-    for name, (schema, meaning) in tables.items():
-        lines += [
-            "",
-            f"## `{name}`: {meaning}",
-            "",
-            "| column | type | null | meaning |",
-            "| --- | --- | --- | --- |",
-        ]
-        for field in schema:
-            kind = "category" if pa.types.is_dictionary(field.type) else str(field.type)
-            description = field.metadata[b"description"].decode()
-            lines.append(f"| {field.name} | {kind} | {'yes' if field.nullable else 'no'} | {description} |")
-    return "\n".join(lines) + "\n"
 
 
 def _value(correct: int, predicted: int, gold: int) -> float:

@@ -36,7 +36,8 @@ from torch import Tensor
 from xltray.context import JobContext
 from xltray.errors import DamagedError, StoreError
 from xltray.nn.device import device_name
-from xltray.results import HISTORY_SCHEMA, provenance
+from xltray.results import provenance
+from xltray.schemas import HISTORY_SCHEMA
 from xltray.store import DONE
 
 _ROWS = pa.schema([field for field in HISTORY_SCHEMA if field.name != "selected"])
