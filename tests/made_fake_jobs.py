@@ -7,6 +7,7 @@ the store takes for a result. A fake's task says how it behaves.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import signal
 import sys
@@ -112,6 +113,22 @@ def fake_surface(
         context.store.write_bytes(path, b"made up")
 
 
+TORN = (Scoring("abacus", "bfloat16", "may"), Scoring("slide rule", why="may not"))
+
+
+def claimed(store: Store, id_: str) -> int:
+    """Return the next number of a job: each to one process alone."""
+    for number in itertools.count():
+        folder = Path(store.uri) / "claims" / id_ / str(number)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return number
+    raise AssertionError("numbers do not end")
+
+
 class FakeEvaluator:
     """Scores a point as its server's process id; the cell's task says how it fails."""
 
@@ -122,7 +139,13 @@ class FakeEvaluator:
     def load(self, job: SurfaceJob) -> Scoring:
         self.job = job
         note(self.store, f"load-{job.id}")
+        # The second server may not, as on another kind of device.
+        if job.task == "torn":
+            return TORN[1] if claimed(self.store, job.id) == 1 else TORN[0]
         return Scoring("abacus")
+
+    def score_in_full(self) -> None:
+        note(self.store, f"full-{self.job.id}")
 
     def geometry(self) -> list[Geometry]:
         if not note(self.store, f"measure-{self.job.id}") and self.job.task == "fragile":

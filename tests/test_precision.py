@@ -69,8 +69,13 @@ def test_equal_scores_allow_it_and_empty_ones_are_equal() -> None:
 
 def test_the_records_of_several_servers_are_put_together() -> None:
     scorings = [Scoring("cuda: B"), Scoring("cuda: A", "bfloat16", "why"), Scoring("cuda: B")]
-    assert together(scorings) == Scoring("cuda: A, cuda: B", "bfloat16, float32", "why")
+    assert together(scorings) == Scoring("cuda: A, cuda: B"), "one that may not keeps all from it"
     assert together(scorings[:1]) == scorings[0]
+    assert together([scorings[1], scorings[1]._replace(why="also")]).records() == {
+        "device": "cuda: A",
+        "dtype": "bfloat16",
+        "dtype_reason": "also, why",
+    }
     assert scorings[0].records() == {"device": "cuda: B", "dtype": "float32"}
     assert scorings[1].records() == {"device": "cuda: A", "dtype": "bfloat16", "dtype_reason": "why"}
 
@@ -147,6 +152,8 @@ def test_corners_are_checked_in_float32_then_points_are_compared_then_scored_in_
     ]
     assert all(differing)
     assert measure(evaluator._held().model.layout, evaluator._held().endpoints) == whole.geometry()
+    evaluator.score_in_full()
+    assert evaluator.score_point(WHOLE) == whole.score_point(WHOLE)
 
 
 def test_a_cell_that_half_precision_would_change_is_scored_in_full(

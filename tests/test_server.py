@@ -13,7 +13,7 @@ from typing import Any
 import made_rays
 import pytest
 import ray
-from made_fake_jobs import FAKES, cell, jobs_of, notes, run
+from made_fake_jobs import FAKES, TORN, cell, jobs_of, notes, run
 
 from xltray.cluster.server import EndpointServer, RayPool
 from xltray.cluster.trial import JobTrial
@@ -69,6 +69,22 @@ def test_every_chunk_is_scored_once_even_if_a_server_dies(store: Store, task: st
     assert all([score.point for score in scores] == list(chunk.points) for chunk, scores in results)
     assert len({score.correct for _, scores in results for score in scores}) >= 2, "both servers worked"
     assert len(notes(store, f"load-{job.id}")) == loads, "a new server loads the cell"
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_cell_is_scored_in_one_type_by_all_servers(store: Store) -> None:
+    job, pool = cell("torn", "aa", "bb"), make_pool(store, 1)
+    assert pool.load(job) == TORN[0]
+    with pytest.raises(RuntimeError, match=r"on slide rule, may not score it in bfloat16 as .* did: may not"):
+        pool._replace(0)
+    assert not notes(store, f"full-{job.id}")
+    pool.close()
+    job, pool = cell("torn", "aa", "dd"), make_pool(store, 2)
+    assert pool.load(job) == Scoring("abacus, slide rule", "float32", "may not")
+    assert len(notes(store, f"full-{job.id}")) == 1
+    pool._replace(0)
+    assert len(notes(store, f"full-{job.id}")) == 2, "so does a server that comes later"
+    pool.close()
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -184,6 +184,19 @@ def test_a_dry_run_counts_scopes_and_names_encoders_of_unknown_size(
     assert "without big: give encoders.<name>.parameters" in printed
 
 
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [
+        ("[qac]", "24 evaluations: 8 models, each on 3 dev sets"),
+        # The target of the second cell.
+        ("[qad]", "20 evaluations: 8 models, each on 2 to 3 dev sets"),
+    ],
+)
+def test_a_dry_run_counts_third_languages(third: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([write(), f"third_languages={third}", "--dry-run"]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_overrides_change_what_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = write()
     assert main([sweep, "seeds=[0,1]", "tasks=[pos, parsing]", "storage=elsewhere", "--dry-run"]) == 0

@@ -94,6 +94,16 @@ def test_check_reads_what_was_exported(sweep: Path, capsys: pytest.CaptureFixtur
     assert "xnli qae train, label: contradiction 30, entailment 30, neutral 30" in out
 
 
+def test_third_languages_are_exported_too(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = SWEEP | {"pairs": {"qaa": ["qab"]}, "third_languages": ["qad", "qab"]}
+    sweep.write_text(yaml.safe_dump(content))
+    assert main(["export", str(sweep), "--out", "root"]) == 0
+    written = yaml.safe_load(capsys.readouterr().out)
+    sweep.with_name("other.yaml").write_text(yaml.safe_dump(content | written))
+    assert main(["check", "other.yaml"]) == 0
+    assert "qad dev" in capsys.readouterr().out
+
+
 def test_nothing_is_overwritten(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("root").mkdir()
     Path("root/mine").write_text("")

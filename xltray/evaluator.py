@@ -40,7 +40,7 @@ from xltray.tasks.base import Predicted
 
 
 class CellEvaluator:
-    """Three endpoints and two dev sets on one device. What cells share is kept between them."""
+    """Three endpoints and a cell's dev sets on one device. What cells share is kept between them."""
 
     def __init__(self, context: JobContext) -> None:
         set_threads(context.threads)
@@ -80,6 +80,10 @@ class CellEvaluator:
             check_corner(job, corner, self.score_point(point), self.context)
         device = device_name(self.context.device)
         return Scoring(device) if half is None else self._choose(half, device)
+
+    def score_in_full(self) -> None:
+        """Score the cell taken up in full precision from now on, whatever was chosen."""
+        self._half = None
 
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell taken up."""

@@ -32,6 +32,8 @@ ROLES: tuple[Role, ...] = ("train", "dev")
 def export(sweep: SweepSpec, root: Path) -> dict[str, Any]:
     """Write the examples of all tasks and languages of a sweep.
 
+    Of third languages too, with their training sets: by these the readers know a language.
+
     Returns:
         The ``data`` part of a sweep file that reads them.
 
@@ -43,6 +45,7 @@ def export(sweep: SweepSpec, root: Path) -> dict[str, Any]:
         problem = Problem(str(root), "something there already", "a new or empty folder", "Name another")
         raise MissingInputError("Nothing was written", [problem])
     data: dict[str, Any] = {"root": str(root), "corpora": {}, "treebanks": {}}
+    languages = tuple(sorted({*sweep.languages(), *sweep.third_languages}))
     written: dict[Kind, str] = {}
     for task in sweep.tasks:
         name, kind = corpus_name(task, sweep.data), example_kind(task)
@@ -52,7 +55,7 @@ def export(sweep: SweepSpec, root: Path) -> dict[str, Any]:
                 f"data.corpora.{task}", f"{name}, and {written[kind]} for another task", "one corpus"
             )
             raise MissingInputError("Two corpora would have the same files", [problem])
-        data["treebanks"] |= _write(open_corpus(name, sweep.data), kind, sweep.languages(), root)
+        data["treebanks"] |= _write(open_corpus(name, sweep.data), kind, languages, root)
     return data
 
 

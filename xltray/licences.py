@@ -40,7 +40,8 @@ NAME = re.compile(
 class Licence(TypedDict):
     """The licence of a language's part of a corpus, and the name of the file that states it, if one does.
 
-    ``tasks`` are those that are fine-tuned on it; none where encoders alone are pretrained on it.
+    ``tasks`` are those that are fine-tuned on it; none where encoders alone are pretrained on it, or models
+    are only scored on it (a third language).
     """
 
     corpus: str

@@ -84,6 +84,11 @@ class Plan:
         return len(self.sweep.grid.grid())
 
     @property
+    def models(self) -> int:
+        """Models scored: each point of each scope of each cell."""
+        return sum(1 for _ in self.of_kind("surface")) * self.points * len(self.sweep.scopes)
+
+    @property
     def evaluations(self) -> int:
         """Scored (model, language) pairs: each point of each scope on all languages of its cell."""
         scored = sum(len(job.languages) for job in self.jobs.values() if isinstance(job, SurfaceJob))

@@ -2,13 +2,14 @@
 
 A sweep may ask for it (``evaluation: {dtype: bfloat16}``). Endpoints and their blend stay float32, and so
 do the corners that are compared with the endpoints' own counts. Then the three corners and five other
-points are scored in both types. If any metric on either language differs by more than a tenth of a point,
-the whole cell is scored in float32, and its files say why.
+points are scored in both types. If any metric on any of the cell's languages differs by more than
+a tenth of a point, the whole cell is scored in float32, and its files say why. So it is by all of its
+servers if one of them, on another kind of device, may not score it in bfloat16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -41,10 +42,11 @@ class Scoring(NamedTuple):
         return {"device": self.device, "dtype": self.dtype} | ({"dtype_reason": self.why} if self.why else {})
 
 
-def together(scorings: Iterable[Scoring]) -> Scoring:
-    """Return what several evaluators of one cell score on and in."""
-    columns = zip(*scorings, strict=True)
-    return Scoring(*(", ".join(sorted(set(column) - {""})) for column in columns))
+def together(scorings: Collection[Scoring]) -> Scoring:
+    """Return what several evaluators of one cell score on and in: in half precision if all of them may."""
+    dtype = HALF if all(one.dtype == HALF for one in scorings) else FULL
+    devices, whys = ({one.device for one in scorings}, {one.why for one in scorings if one.dtype == dtype})
+    return Scoring(", ".join(sorted(devices)), dtype, ", ".join(sorted(whys - {""})))
 
 
 def judge(full: Sequence[Sequence[Score]], half: Sequence[Sequence[Score]], device: str) -> Scoring:

@@ -1,4 +1,4 @@
-"""Write what models of a finished cell predict on its two dev sets, in formats of outside tools.
+"""Write what models of a finished cell predict on its dev sets, in formats of outside tools.
 
     <cell id>/<point>/<language>.conllu    POS and parsing: what was predicted (tasks/as_conllu.py)
     <cell id>/gold/<language>.conllu       the same sentences with gold tags and trees

@@ -181,7 +181,7 @@ class EvaluationSpec(Spec):
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="what encoders compute in; bfloat16 only in cells where it changes no score, of eight "
-        "points on both languages, by more than 0.1 points",
+        "points on each of the cell's languages, by more than 0.1 points",
     )
 
 

@@ -34,6 +34,7 @@ from xltray.events import Emit, JsonLines, RunningJobs, silent
 from xltray.failures import read_failures
 from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
+from xltray.jobs import SurfaceJob
 from xltray.learned import READERS
 from xltray.lease import hold_lease
 from xltray.licences import licences
@@ -139,9 +140,8 @@ def _dry_run(sweep: SweepSpec, options: argparse.Namespace, console: Console) ->
         if kinds[kind]:
             console.print(f"  {kinds[kind]:>9,} {plural(name, kinds[kind])}")
     scopes = f" x {len(sweep.scopes)} scopes" if len(sweep.scopes) > 1 else ""
-    models = plan.evaluations // 2
     console.print(f"  {plan.points:>9,} points per surface{scopes}")
-    console.print(f"  {plan.evaluations:>9,} evaluations: {models:,} models, each on two dev sets")
+    console.print(f"  {plan.evaluations:>9,} evaluations: {plan.models:,} models, each on {_dev_sets(plan)}")
     need = estimate(plan)
     console.print(
         f"Disk: about {_bytes(need.total)} ({_bytes(need.endpoints)} endpoints, {_bytes(need.encoders)} "
@@ -243,6 +243,12 @@ def _cut_short(plan: Plan, store: Store, done: set[str], say: Callable[[str], No
 def _print_notes(inputs: FileInputs, console: Console) -> None:
     for note in inputs.notes:
         console.print(f"Note: {note}")
+
+
+def _dev_sets(plan: Plan) -> str:
+    """Say on how many dev sets each model is scored: third languages may be the own ones of some cells."""
+    sizes = {len(job.languages) for job in plan.jobs.values() if isinstance(job, SurfaceJob)}
+    return "two dev sets" if sizes == {2} else f"{' to '.join(map(str, sorted(sizes)))} dev sets"
 
 
 def _bytes(number: float) -> str:

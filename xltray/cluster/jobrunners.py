@@ -32,6 +32,10 @@ class Evaluator(Protocol):
         """Hold the endpoints and dev sets of a cell; returns what it is scored on and in."""
         ...
 
+    def score_in_full(self) -> None:
+        """Score the cell in full precision from now on, whatever was chosen."""
+        ...
+
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell."""
         ...

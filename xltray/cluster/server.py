@@ -24,7 +24,7 @@ from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.jobs import SurfaceJob, load_job
-from xltray.precision import Scoring, together
+from xltray.precision import FULL, Scoring, together
 
 if TYPE_CHECKING:
     from xltray.grid import Chunk
@@ -64,6 +64,10 @@ class EndpointServer:
         self._tags = tags_of(cell)
         with self._metrics.busy(self._tags):
             return self._evaluator.load(cell)
+
+    def score_in_full(self) -> None:
+        """Score the cell in full precision from now on: another of its servers may not do otherwise."""
+        self._evaluator.score_in_full()
 
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell."""
@@ -117,6 +121,7 @@ class RayPool:
         self._start_seconds = start_seconds
         self._servers: list[Any] = []
         self._cell: SurfaceJob | None = None
+        self._dtype = FULL
 
     def load(self, job: SurfaceJob) -> Scoring:
         """Have all servers hold a cell; servers of an earlier cell serve on.
@@ -134,7 +139,12 @@ class RayPool:
         while len(self._servers) < self._size:
             self._servers.append(self._start(len(self._servers)))
         self._await_start(self._servers)
-        return together(_get([self._load(server) for server in self._servers]))
+        scorings = _get([self._load(server) for server in self._servers])
+        agreed = together(scorings)
+        self._dtype = agreed.dtype
+        for server, scoring in zip(self._servers, scorings, strict=True):
+            self._hold_to_type(server, scoring)
+        return agreed
 
     def geometry(self) -> list[Geometry]:
         """Measure norms and angle of the cell taken up, on the first server."""
@@ -198,7 +208,19 @@ class RayPool:
     def _replace(self, number: int) -> None:
         self._servers[number] = self._restart(number)
         self._await_start([self._servers[number]])
-        _get(self._load(self._servers[number]))
+        self._hold_to_type(self._servers[number], _get(self._load(self._servers[number])))
+
+    def _hold_to_type(self, server: Any, scoring: Scoring) -> None:
+        """Have a server score in the cell's type: on another kind of device it may have chosen otherwise."""
+        if scoring.dtype == self._dtype:
+            return
+        if self._dtype != FULL:
+            assert self._cell is not None
+            raise RuntimeError(
+                f"a new server of {self._cell.id}, on {scoring.device}, may not score it in {self._dtype} as "
+                f"those before did: {scoring.why}. Tried again, all servers choose anew."
+            )
+        _get(server.score_in_full.remote())
 
     def _await_start(self, servers: Sequence[Any]) -> None:
         try:
