@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xltray.cluster.capacity import bundles
@@ -131,16 +132,23 @@ class Ranks:
 
 
 def _loss(runs: list[Any]) -> Exception | None:
-    """Return what ended another process, if it was the first to end: its loss, or its own error."""
-    ready, _ = ray.wait(runs, num_returns=1, timeout=GRACE_SECONDS)
-    for run in ready:
-        try:
-            ray.get(run)
-        except RayActorError as error:
-            return error
-        except RayTaskError as error:
-            # Of the two, an error of xltray's own says more than that a connection was closed.
-            return error.cause if isinstance(error.cause, XltrayError) else None
+    """Return what ended another process: its loss, or an error of xltray's own; None if neither did.
+
+    Of several others, those that only lost a connection to the one that ended may be known to have failed
+    before that one is.
+    """
+    waiting, deadline = list(runs), time.monotonic() + GRACE_SECONDS
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        ready, waiting = ray.wait(waiting, num_returns=1, timeout=left)
+        for run in ready:
+            try:
+                ray.get(run)
+            except RayTaskError as error:
+                # It says more than that a connection was closed.
+                if isinstance(error.cause, XltrayError):
+                    return error.cause
+            except RayError as error:
+                return error
     return None
 
 
