@@ -22,8 +22,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
+from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.server import START_SECONDS, LostServersError
-from xltray.context import Member, Progress
+from xltray.context import JobContext, Member, Progress
 from xltray.errors import XltrayError
 from xltray.jobs import FinetuneJob, load_job
 
@@ -37,6 +38,7 @@ class FinetuneRank:
     def __init__(self, name: str) -> None:
         """Show a name in the dashboard: that of the first fine-tuning."""
         self._name = name
+        self._metrics = WorkMetrics()
 
     def __repr__(self) -> str:
         return f"FinetuneRank({self._name})"
@@ -50,8 +52,12 @@ class FinetuneRank:
         job = load_job(config["job"])
         assert isinstance(job, FinetuneJob)
         context = replace(make_context(config), member=member)
-        for _ in find_runners(config["runners"]).finetune(job, context):
-            pass
+        steps, tags = find_runners(config["runners"]).finetune(job, context), tags_of(job)
+        going = True
+        while going:
+            # Counted bit by bit, not all at the end.
+            with self._metrics.busy(tags):
+                going = next(steps, None) is not None
 
 
 class Ranks:
@@ -60,8 +66,10 @@ class Ranks:
     def __init__(self) -> None:
         self._actors: list[Any] = []
 
-    def finetune(self, job: FinetuneJob, config: Mapping[str, Any]) -> Iterator[Progress]:
-        """Fine-tune together with them.
+    def finetune(
+        self, job: FinetuneJob, context: JobContext, config: Mapping[str, Any]
+    ) -> Iterator[Progress]:
+        """Fine-tune together with them; ``context`` is the first process's, ``config`` the trial's.
 
         Raises:
             RayActorError: if one of them was lost.
@@ -82,9 +90,7 @@ class Ranks:
         ended = threading.Event()
         threading.Thread(target=_guard, args=(runs, ended), daemon=True).start()
         try:
-            yield from find_runners(config["runners"]).finetune(
-                job, replace(make_context(config), member=first)
-            )
+            yield from find_runners(config["runners"]).finetune(job, replace(context, member=first))
             ray.get(runs, timeout=GRACE_SECONDS)
         except BaseException as error:
             loss = None if isinstance(error, XltrayError | GeneratorExit) else _loss(runs)
