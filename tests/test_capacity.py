@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xltray.cluster.capacity import CapacityError, bundles, check_room, count_devices
+from xltray.cluster.trial import JobTrial
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -12,6 +13,16 @@ def test_a_surface_with_one_server_takes_exactly_what_a_finetuning_takes(threads
     [whole] = bundles("finetune", threads=threads, device="cpu", servers=1)
     coordinator, server = bundles("surface", threads=threads, device="cpu", servers=1)
     assert coordinator["CPU"] + server["CPU"] == whole["CPU"] == threads
+
+
+def test_a_finetuning_reserves_what_pretraining_does_so_that_it_gets_its_process() -> None:
+    config = {"threads": 2, "device": "cpu", "servers": 1, "processes": 1}
+    pretraining, finetuning, surface = (
+        JobTrial.default_resource_request({**config, "kind": kind})
+        for kind in ("pretrain", "finetune", "surface")
+    )
+    assert pretraining == finetuning != surface
+    assert hash(pretraining) == hash(finetuning), "Tune looks for it by that"
 
 
 def test_gpus_go_to_finetunings_and_servers_not_to_coordinators() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from test_resume import checkpoints, content, context_for, done_of
 from tiny import Tiny, run_job
 
 from xltray.context import JobContext
+from xltray.group import HOST, lead
 from xltray.jobs import FinetuneJob
 from xltray.nn.packing import Tokens
 from xltray.tasks.base import Encoded
@@ -131,6 +133,14 @@ def test_a_process_that_is_lost_ends_the_first_with_an_error(tiny: Tiny, tmp_pat
         list(steps)
     assert time.monotonic() - begin < 30
     assert not torch.distributed.is_initialized()
+
+
+def test_processes_meet_where_only_their_own_machine_reaches_them() -> None:
+    first = lead(2)
+    socket.create_connection((HOST, first.port), timeout=5).close()
+    # Reaches what listens on all addresses of this machine.
+    with pytest.raises((ConnectionRefusedError, TimeoutError)):
+        socket.create_connection(("127.0.0.2", first.port), timeout=5).close()
 
 
 # Parts of a batch.

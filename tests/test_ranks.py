@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import made_fake_jobs
 import made_rays
 import pytest
+import ray
 import torch
 from made_fake_jobs import fake_pretrain, fake_surface, notes, run
 from made_group import still
+from ray.exceptions import RayActorError
 from test_finetune import into, weights
 from test_resume import content, done_of
 from tiny import Tiny, run_job
 
+from xltray.cluster import ranks
 from xltray.cluster.capacity import CapacityError, bundles, check_room
 from xltray.cluster.jobrunners import JobRunners
 from xltray.cluster.trial import JobTrial
 from xltray.context import JobContext, Progress
+from xltray.errors import CornerMismatchError
 from xltray.jobs import FinetuneJob
 
 pytestmark = pytest.mark.filterwarnings(*made_rays.LEFT_OVER)
@@ -62,6 +67,32 @@ def test_a_shared_finetuning_reserves_one_machine_for_all_of_it() -> None:
     check_room("finetune", reserved, machines)
     with pytest.raises(CapacityError, match=r"3 GPU on one machine.*Lower runtime.processes_per_finetune"):
         check_room("finetune", bundles("finetune", threads=2, device="cuda", processes=3), machines)
+
+
+class Partner:
+    """A process that a connection to another one was closed to, that was lost, or that refuses its job."""
+
+    def disconnected(self) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    def lost(self) -> None:
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def refuses(self) -> None:
+        time.sleep(1.0)
+        raise CornerMismatchError("counts differ")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_of_several_the_one_that_was_lost_counts_and_not_the_first_that_is_known_to_have_failed() -> None:
+    actor = ray.remote(Partner)
+    partners = [actor.options(num_cpus=0).remote() for _ in range(4)]
+    disconnected = partners[0].disconnected.remote()
+    assert isinstance(ranks._loss([disconnected, partners[1].lost.remote()]), RayActorError)
+    assert isinstance(ranks._loss([disconnected, partners[2].refuses.remote()]), CornerMismatchError)
+    assert ranks._loss([disconnected, partners[3].disconnected.remote()]) is None
 
 
 @pytest.mark.slow

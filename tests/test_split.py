@@ -113,6 +113,19 @@ def test_devices_of_other_jobs_are_not_idle() -> None:
     assert handed_out(jobs_of(surface), ends, 7) == [7]
 
 
+@pytest.mark.parametrize(("devices", "given"), [(7, [7, 1, 1]), (LARGE, [LARGE, 2, 2])])
+def test_one_that_is_tried_again_does_not_count_on_devices_that_may_be_lost(
+    devices: int, given: list[int]
+) -> None:
+    surface = wide("aa", "bb")
+    jobs: dict[str, Job] = {surface.id: surface}
+    graph, split = JobGraph(jobs), Split(RuntimeSpec(points_per_chunk=1), lambda: devices)
+    for expected in given:
+        assert graph.take() == surface.id
+        assert split.servers(surface.id, jobs, graph.states) == expected
+        graph.retry(surface.id)
+
+
 @pytest.mark.parametrize("shape", [{"CPU": 4.0}, {"CPU": 1.0}, {"CPU": 9.0, "GPU": 2.0}])
 def test_what_is_decided_fits_on_the_machines(shape: dict[str, float]) -> None:
     machines = [{"Alive": True, "Resources": shape} for _ in range(4)]

@@ -8,6 +8,7 @@ and the environment from which accelerate learns that there are several. What th
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,18 @@ LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
 def lead(size: int) -> Member:
     """Return the place of the first of so many processes, which others can reach from now on."""
-    store = TCPStore(HOST, 0, size, is_master=True, timeout=WAIT, wait_for_workers=False)
+    # By itself it would listen on all networks of the machine, and obey whoever connects.
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+        store = TCPStore(
+            HOST,
+            port,
+            size,
+            is_master=True,
+            timeout=WAIT,
+            wait_for_workers=False,
+            master_listen_fd=listener.detach(),
+        )
     return Member(0, size, store.port, store)
 
 

@@ -45,9 +45,10 @@ def strategy(kind: str) -> str:
     """Return how Ray places the bundles of a job.
 
     The processes of a fine-tuning exchange all gradients at every step: between machines that would often
-    cost more than it gains.
+    cost more than it gains. Pretraining has one bundle, so it makes no difference there; but Tune keeps a
+    process only for jobs of the same strategy.
     """
-    return "STRICT_PACK" if kind == "finetune" else "PACK"
+    return "PACK" if kind == "surface" else "STRICT_PACK"
 
 
 def devices_of(config: Mapping[str, Any]) -> int:

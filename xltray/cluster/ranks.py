@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xltray.cluster.capacity import bundles
 from xltray.cluster.jobrunners import find_runners, make_context
+from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.server import START_SECONDS, LostServersError
-from xltray.context import Member, Progress
+from xltray.context import JobContext, Member, Progress
 from xltray.errors import XltrayError
 from xltray.jobs import FinetuneJob, load_job
 
@@ -36,6 +38,7 @@ class FinetuneRank:
     def __init__(self, name: str) -> None:
         """Show a name in the dashboard: that of the first fine-tuning."""
         self._name = name
+        self._metrics = WorkMetrics()
 
     def __repr__(self) -> str:
         return f"FinetuneRank({self._name})"
@@ -49,8 +52,12 @@ class FinetuneRank:
         job = load_job(config["job"])
         assert isinstance(job, FinetuneJob)
         context = replace(make_context(config), member=member)
-        for _ in find_runners(config["runners"]).finetune(job, context):
-            pass
+        steps, tags = find_runners(config["runners"]).finetune(job, context), tags_of(job)
+        going = True
+        while going:
+            # Counted bit by bit, not all at the end.
+            with self._metrics.busy(tags):
+                going = next(steps, None) is not None
 
 
 class Ranks:
@@ -59,8 +66,10 @@ class Ranks:
     def __init__(self) -> None:
         self._actors: list[Any] = []
 
-    def finetune(self, job: FinetuneJob, config: Mapping[str, Any]) -> Iterator[Progress]:
-        """Fine-tune together with them.
+    def finetune(
+        self, job: FinetuneJob, context: JobContext, config: Mapping[str, Any]
+    ) -> Iterator[Progress]:
+        """Fine-tune together with them; ``context`` is the first process's, ``config`` the trial's.
 
         Raises:
             RayActorError: if one of them was lost.
@@ -81,9 +90,7 @@ class Ranks:
         ended = threading.Event()
         threading.Thread(target=_guard, args=(runs, ended), daemon=True).start()
         try:
-            yield from find_runners(config["runners"]).finetune(
-                job, replace(make_context(config), member=first)
-            )
+            yield from find_runners(config["runners"]).finetune(job, replace(context, member=first))
             ray.get(runs, timeout=GRACE_SECONDS)
         except BaseException as error:
             loss = None if isinstance(error, XltrayError | GeneratorExit) else _loss(runs)
@@ -131,16 +138,23 @@ class Ranks:
 
 
 def _loss(runs: list[Any]) -> Exception | None:
-    """Return what ended another process, if it was the first to end: its loss, or its own error."""
-    ready, _ = ray.wait(runs, num_returns=1, timeout=GRACE_SECONDS)
-    for run in ready:
-        try:
-            ray.get(run)
-        except RayActorError as error:
-            return error
-        except RayTaskError as error:
-            # Of the two, an error of xltray's own says more than that a connection was closed.
-            return error.cause if isinstance(error.cause, XltrayError) else None
+    """Return what ended another process: its loss, or an error of xltray's own; None if neither did.
+
+    Of several others, those that only lost a connection to the one that ended may be known to have failed
+    before that one is.
+    """
+    waiting, deadline = list(runs), time.monotonic() + GRACE_SECONDS
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        ready, waiting = ray.wait(waiting, num_returns=1, timeout=left)
+        for run in ready:
+            try:
+                ray.get(run)
+            except RayTaskError as error:
+                # It says more than that a connection was closed.
+                if isinstance(error.cause, XltrayError):
+                    return error.cause
+            except RayError as error:
+                return error
     return None
 
 

@@ -182,7 +182,7 @@ class JobTrial(Trainable):
         if isinstance(job, FinetuneJob):
             if self._config["processes"] == 1:
                 return runners.finetune(job, context)
-            return self._ranks.finetune(job, self._config)
+            return self._ranks.finetune(job, context, self._config)
         if self._pool is None:
             self._pool = RayPool(server_starter(self._config), self._config["servers"])
         return runners.surface(job, context, self._pool, points_per_chunk=self._config["points_per_chunk"])
