@@ -116,6 +116,19 @@ class TestFiles:
         with pytest.raises(StoreError, match="The file is damaged"):
             store.read_table("a/b")
 
+    def test_a_folder_that_comes_while_it_is_listed(self, disk: Store) -> None:
+        """pyarrow looks a folder up, finds nothing, and is then told of a folder that it cannot have read."""
+        disk.write_json("a/b.json", 1)
+        inner, failures = disk._fs, [FileNotFoundError(2, "gone or not yet there")]
+
+        def look(selector: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return inner.get_file_info(selector)
+
+        racing = Store.from_filesystem(FileSystem(inner, get_file_info=look), disk._root)
+        assert racing.names("a") == ["b.json"]
+
     def test_names(self, store: Store) -> None:
         assert store.names("a") == []
         for path in ("a/2", "a/1", "a/deep/3"):

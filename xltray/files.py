@@ -181,8 +181,15 @@ class Files:
         """Yield (path below ``path``, type), leaving out files that are still being written."""
         base = self._at(path)
         selector = pyarrow.fs.FileSelector(base, allow_not_found=True, recursive=recursive)
-        found = self._patiently("list", path, lambda: self._fs.get_file_info(selector))
-        for info in found:
+
+        def look() -> Any:
+            try:
+                return self._fs.get_file_info(selector)
+            except FileNotFoundError:
+                # A folder that came or went while pyarrow looked, allow_not_found or not: look once more.
+                return self._fs.get_file_info(selector)
+
+        for info in self._patiently("list", path, look):
             if not info.base_name.endswith(TEMPORARY):
                 yield info.path.removeprefix(base).strip("/"), info.type
 
