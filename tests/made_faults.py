@@ -98,10 +98,10 @@ class Noted:
 class Driver(Noted):
     """``python -m xltray.sweep`` in a process of its own."""
 
-    def __init__(self, file: Path, address: str, notes: Path) -> None:
+    def __init__(self, file: Path, address: str, notes: Path, *overrides: str) -> None:
         """Start it."""
         script = str(HERE / "made_slow_jobs.py")
-        super().__init__([sys.executable, script, str(file), f"runtime.address={address}"], notes)
+        super().__init__([sys.executable, script, str(file), f"runtime.address={address}", *overrides], notes)
 
 
 def write_sweep(path: Path, sweep: dict[str, Any], store: Path | str) -> Path:

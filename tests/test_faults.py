@@ -38,10 +38,10 @@ def machines(notes: Path) -> Iterator[Machines]:
 
 
 @pytest.fixture
-def start(machines: Machines, notes: Path, tmp_path: Path) -> Callable[[], Driver]:
+def start(machines: Machines, notes: Path, tmp_path: Path) -> Callable[..., Driver]:
     """Start the sweep; again, to go on."""
     file = write_sweep(tmp_path / "one.yaml", ONE_CELL, tmp_path / "store")
-    return lambda: Driver(file, machines.address, notes)
+    return lambda *overrides: Driver(file, machines.address, notes, *overrides)
 
 
 def have_encoder(tiny: Tiny, store: Path) -> None:
@@ -61,7 +61,7 @@ def have_encoder(tiny: Tiny, store: Path) -> None:
     ],
 )
 def test_a_part_that_is_killed_is_made_up_for(
-    machines: Machines, start: Callable[[], Driver], tiny: Tiny, tmp_path: Path, what: str, kind: str
+    machines: Machines, start: Callable[..., Driver], tiny: Tiny, tmp_path: Path, what: str, kind: str
 ) -> None:
     if kind != "pretrain":
         have_encoder(tiny, tmp_path / "store")
@@ -77,6 +77,8 @@ def test_a_part_that_is_killed_is_made_up_for(
         machines.lose(note["node"], whole=what == "node")
     code, output = driver.end()
     assert code == 0, output
+    # The cell was to be split over the devices of both machines.
+    assert ("started anew on what is left" in output) == (what == "node")
     resumed = check_results(tiny, tmp_path / "store")
     if kind != "server":
         assert resumed, "it went on from a checkpoint"
@@ -93,10 +95,11 @@ def test_a_part_that_is_killed_is_made_up_for(
     ],
 )
 def test_a_driver_that_is_ended_goes_on_when_started_again(
-    start: Callable[[], Driver], tiny: Tiny, tmp_path: Path, number: signal.Signals, kind: str
+    start: Callable[..., Driver], tiny: Tiny, tmp_path: Path, number: signal.Signals, kind: str
 ) -> None:
     have_encoder(tiny, tmp_path / "store")
-    driver = start()
+    # One server: two would be through before a signal is heard.
+    driver = start("runtime.servers_per_surface=1")
     driver.wait_for(kind, 3)
     driver.process.send_signal(number)
     code, output = driver.end()

@@ -41,6 +41,17 @@ def bundles(
     return [{"CPU": COORDINATOR_CPUS}, first, *[whole] * (servers - 1)]
 
 
+def reserved(config: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Return what a trial of this configuration reserves."""
+    return bundles(
+        config["kind"],
+        threads=config["threads"],
+        device=config["device"],
+        servers=config["servers"],
+        processes=config["processes"],
+    )
+
+
 def strategy(kind: str) -> str:
     """Return how Ray places the bundles of a job.
 

@@ -21,11 +21,12 @@ from typing import Any
 import ray
 from ray import tune
 from ray.autoscaler.sdk import request_resources
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
+from ray.tune.stopper import CombinedStopper
 from rich.console import Console
 
 from xltray.cluster.callback import ProgressCallback
-from xltray.cluster.capacity import CapacityError, bundles, check_room, count_devices
+from xltray.cluster.capacity import CapacityError, bundles, check_room, count_devices, reserved
 from xltray.cluster.forecast import Work
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.jobgraph import JobGraph, State
@@ -45,6 +46,7 @@ from xltray.cluster.session import (
 )
 from xltray.cluster.sharing import check_sharing
 from xltray.cluster.split import Split, fixed_servers
+from xltray.cluster.stranded import Stranded
 from xltray.cluster.trackers import Trackers
 from xltray.cluster.trial import JobTrial
 from xltray.errors import StoreError
@@ -139,22 +141,40 @@ def _run_jobs(
     if not interrupt.asked:
         check_sharing(store, root)
     settings = _trial_settings(sweep, store, root, session.device, runners)
+    retries = Retries(sweep.runtime.retries, sweep.runtime.retries_after_loss)
     watch = Watch()
 
     def devices() -> int:
         return count_devices(sweep.runtime.threads, session.device, watch.nodes)
 
-    searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
-    callback = ProgressCallback(
-        graph,
-        needed,
-        Retries(sweep.runtime.retries, sweep.runtime.retries_after_loss),
-        board,
-        watch,
-        devices,
-    )
-    trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
-    _fit(searcher, [callback, trackers], interrupt, session)
+    def fits(config: Mapping[str, Any]) -> bool:
+        try:
+            check_room(config["kind"], reserved(config), ray.nodes())  # type: ignore[no-untyped-call]
+        except CapacityError:
+            return False
+        return True
+
+    while not interrupt.asked:
+        searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
+        progress = ProgressCallback(graph, needed, retries, board, watch, devices)
+        trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
+        stranded = Stranded(fits)
+        _fit(searcher, [progress, trackers, stranded], CombinedStopper(interrupt, stranded), session)
+        if not stranded.asked:
+            break
+        board.say("Machines were lost for which jobs wait: these are started anew on what is left.")
+        _take_back(graph, needed, store)
+        _await_room(kinds, sweep.runtime, session, interrupt, board.say)
+
+
+def _take_back(graph: JobGraph, jobs: Mapping[str, Job], store: Store) -> None:
+    """Have jobs that were handed out and did not start wait again."""
+    for id_, state in list(graph.states.items()):
+        if state is State.RUNNING:
+            if store.is_done(jobs[id_]):
+                graph.complete(id_)
+            else:
+                graph.retry(id_)
 
 
 def _work(job: Job, runtime: RuntimeSpec) -> Work:
@@ -209,21 +229,21 @@ def _await_room(
     while not interrupt.asked:
         try:
             for kind in sorted(kinds):
-                reserved = bundles(
+                wanted = bundles(
                     kind,
                     threads=runtime.threads,
                     device=session.device,
                     servers=fixed_servers(runtime) or 1,
                     processes=runtime.processes_per_finetune,
                 )
-                check_room(kind, reserved, ray.nodes())  # type: ignore[no-untyped-call]
+                check_room(kind, wanted, ray.nodes())  # type: ignore[no-untyped-call]
             break
         except CapacityError as error:
             if not session.can_grow or time.monotonic() > deadline:
                 raise
             if not asked:
                 say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
-                request_resources(bundles=reserved)
+                request_resources(bundles=wanted)
                 asked = True
             time.sleep(2)
     if asked:
@@ -233,11 +253,9 @@ def _await_room(
 def _fit(
     searcher: JobSearcher,
     callbacks: list[Callback],
-    interrupt: Interrupt,
+    stop: Stopper,
     session: Session,
 ) -> None:
-    if interrupt.asked:
-        return
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(session.pending)}
     with tempfile.TemporaryDirectory(prefix="xltray-tune-") as folder, environment(pending):
         tune.Tuner(
@@ -253,7 +271,7 @@ def _fit(
                 name="jobs",
                 storage_path=folder,
                 verbose=0,
-                stop=interrupt,
+                stop=stop,
                 callbacks=callbacks,
                 # Jobs are tried again by their searcher (retries.py).
                 failure_config=tune.FailureConfig(max_failures=0),

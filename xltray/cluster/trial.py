@@ -17,7 +17,7 @@ from typing import Any
 from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.tune import PlacementGroupFactory, Trainable
 
-from xltray.cluster.capacity import bundles, strategy
+from xltray.cluster.capacity import reserved, strategy
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.ranks import Ranks
@@ -56,16 +56,7 @@ class JobTrial(Trainable):
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
         """Reserve what the kind of job needs."""
-        return PlacementGroupFactory(
-            bundles(
-                config["kind"],
-                threads=config["threads"],
-                device=config["device"],
-                servers=config["servers"],
-                processes=config["processes"],
-            ),
-            strategy=strategy(config["kind"]),
-        )
+        return PlacementGroupFactory(reserved(config), strategy=strategy(config["kind"]))
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare for the first job."""

@@ -1,0 +1,59 @@
+"""Jobs that were given more devices than there are any more.
+
+A job's resources are fixed when it is handed out, and Tune waits for them as long as it takes. If a machine
+is lost before a surface that was to be split has started, that is for ever, unless another one comes. So
+when nothing else runs, and what waits fits no longer, the run begins again on the machines that are left:
+there is nothing to lose, and each surface is split anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.tune import Callback, Stopper
+
+LOOK_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0
+"""Ray itself has waited long enough before it called the machine lost."""
+
+
+class Stranded(Callback, Stopper):
+    """Asks Tune to stop when all that is left are jobs that fit nowhere; hand it over as both."""
+
+    def __init__(self, fits: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Ask ``fits`` whether a trial of this configuration has room on the machines at hand."""
+        self.asked = False
+        self._fits = fits
+        self._looked = float("-inf")
+        self._since: float | None = None
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Look now and then; ``asked`` is set once nothing has been able to run for a while."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        live = [trial for trial in trials if trial.status not in ("TERMINATED", "ERROR")]
+        stuck = bool(live) and all(
+            trial.status == "PENDING" and not self._fits(trial.config) for trial in live
+        )
+        if not stuck:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        else:
+            self.asked = now - self._since >= PATIENCE_SECONDS
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the run is to stop, and begin again."""
+        return self.asked
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles both into its experiment folder, which is thrown away.
+        return {}
