@@ -10,7 +10,8 @@ import pytest
 import yaml
 from made_hub import dev_tsv, entities_table, put, train_tsv, write_table
 
-from xltray.data import check, main
+from xltray.data import main
+from xltray.findings import check
 from xltray.sweepfile import load_sweep
 
 ROW = "1\tDogs\t_\tNOUN\t_\t_\t0\troot\t_\t_\n2\tbark\t_\tVERB\t_\t_\t1\tacl\t_\t_\n\n"

@@ -12,21 +12,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
-from ray.autoscaler.sdk import request_resources
 from ray.tune import Callback, Stopper
 from ray.tune.stopper import CombinedStopper
 from rich.console import Console
 
 from xltray.cluster.callback import ProgressCallback
-from xltray.cluster.capacity import CapacityError, bundles, check_room, count_devices, reserved
+from xltray.cluster.capacity import count_devices
 from xltray.cluster.forecast import Work
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.jobgraph import JobGraph, State
@@ -34,9 +31,9 @@ from xltray.cluster.jobrunners import REAL
 from xltray.cluster.metrics import tags_of
 from xltray.cluster.progress import Board
 from xltray.cluster.retries import Retries
+from xltray.cluster.room import await_room, fits
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.session import (
-    JOIN_SECONDS,
     LostRayError,
     Session,
     Watch,
@@ -136,7 +133,7 @@ def _run_jobs(
     runners: str,
 ) -> None:
     kinds: set[str] = {job.kind for job in needed.values()}
-    _await_room(kinds, sweep.runtime, session, interrupt, board.say)
+    await_room(kinds, sweep.runtime, session, interrupt, board.say)
     root = os.path.abspath(Path(sweep.data.root).expanduser())  # noqa: PTH100  (links are kept)
     if not interrupt.asked:
         check_sharing(store, root)
@@ -146,13 +143,6 @@ def _run_jobs(
 
     def devices() -> int:
         return count_devices(sweep.runtime.threads, session.device, watch.nodes)
-
-    def fits(config: Mapping[str, Any]) -> bool:
-        try:
-            check_room(config["kind"], reserved(config), ray.nodes())  # type: ignore[no-untyped-call]
-        except CapacityError:
-            return False
-        return True
 
     while not interrupt.asked:
         searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
@@ -164,7 +154,7 @@ def _run_jobs(
             break
         board.say("Machines were lost for which jobs wait: these are started anew on what is left.")
         _take_back(graph, needed, store)
-        _await_room(kinds, sweep.runtime, session, interrupt, board.say)
+        await_room(kinds, sweep.runtime, session, interrupt, board.say)
 
 
 def _take_back(graph: JobGraph, jobs: Mapping[str, Job], store: Store) -> None:
@@ -210,44 +200,6 @@ def _trial_settings(sweep: SweepSpec, store: Store, root: str, device: str, runn
         "points_per_chunk": sweep.runtime.points_per_chunk,
         "runners": runners,
     }
-
-
-def _await_room(
-    kinds: set[str],
-    runtime: RuntimeSpec,
-    session: Session,
-    interrupt: Interrupt,
-    say: Callable[[str], None],
-) -> None:
-    """See to it that the largest job of each kind fits somewhere.
-
-    A Ray on this machine alone stays as it is; a cluster's machines may still be starting, or be
-    started on demand.
-    """
-    deadline = time.monotonic() + JOIN_SECONDS
-    asked = False
-    while not interrupt.asked:
-        try:
-            for kind in sorted(kinds):
-                wanted = bundles(
-                    kind,
-                    threads=runtime.threads,
-                    device=session.device,
-                    servers=fixed_servers(runtime) or 1,
-                    processes=runtime.processes_per_finetune,
-                )
-                check_room(kind, wanted, ray.nodes())  # type: ignore[no-untyped-call]
-            break
-        except CapacityError as error:
-            if not session.can_grow or time.monotonic() > deadline:
-                raise
-            if not asked:
-                say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
-                request_resources(bundles=wanted)
-                asked = True
-            time.sleep(2)
-    if asked:
-        request_resources(bundles=[])
 
 
 def _fit(
