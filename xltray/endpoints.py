@@ -27,13 +27,14 @@ from xltray.errors import (
     MissingInputError,
     Problem,
 )
+from xltray.folders import DONE
 from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
 from xltray.nn.flat import FlatModel
 from xltray.nn.model import EndpointModel, hidden_size, seed_of
 from xltray.results import Score
 from xltray.spec_types import Role
-from xltray.store import DONE, WEIGHTS, Store
+from xltray.store import WEIGHTS, Store
 from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Pending, Predicted, Task
 from xltray.tasks.registry import get_task
 

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from xltray.errors import StoreError
+from xltray.folders import DONE
 from xltray.jobs import FinetuneJob, SurfaceJob
 from xltray.plan import Plan
-from xltray.store import DONE, Store
+from xltray.store import Store
 
 LEAST_MARGIN = 0.01
 STANDARD_ERRORS = 3

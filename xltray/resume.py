@@ -35,10 +35,10 @@ from torch import Tensor
 
 from xltray.context import JobContext
 from xltray.errors import DamagedError, StoreError
+from xltray.folders import DONE
 from xltray.nn.device import device_name
 from xltray.results import provenance
 from xltray.schemas import HISTORY_SCHEMA
-from xltray.store import DONE
 
 _ROWS = pa.schema([field for field in HISTORY_SCHEMA if field.name != "selected"])
 _WEIGHTS, _HISTORY = "weights.safetensors", "history.parquet"

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 from xltray.errors import StoreError
 from xltray.fingerprint import fingerprint, short
+from xltray.folders import DONE
 from xltray.grid import Chunk
 from xltray.jobs import Job, SurfaceJob
-from xltray.store import CHECKPOINTS, DONE, WEIGHTS, Store
+from xltray.store import CHECKPOINTS, WEIGHTS, Store
 
 _SUFFIX = ".parquet"
 
