@@ -19,7 +19,7 @@ from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.split import Split
 from xltray.jobs import Job
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 
 
 @dataclass(frozen=True)

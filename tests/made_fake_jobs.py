@@ -29,7 +29,8 @@ from xltray.jobs import EncoderRef, FinetuneJob, Job, LanguageData, PretrainJob,
 from xltray.plan import Plan
 from xltray.precision import Scoring
 from xltray.results import Geometry, Score
-from xltray.spec import DataSpec, EncoderSpec, FinetuneSpec, PretrainSpec, RuntimeSpec, SweepSpec
+from xltray.spec import DataSpec, EncoderSpec, FinetuneSpec, PretrainSpec, SweepSpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.store import Store
 
 if TYPE_CHECKING:

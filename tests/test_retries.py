@@ -31,7 +31,7 @@ from xltray.cluster.server import LostServersError
 from xltray.cluster.split import Split
 from xltray.errors import StoreError
 from xltray.jobs import Job
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 
 
 def test_each_kind_of_failure_has_a_budget_of_its_own_for_each_job() -> None:

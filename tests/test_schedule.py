@@ -14,7 +14,7 @@ from benchmarks.simulation import Machines, Span, Timeline, critical_path, lower
 from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.session import MOST_PENDING
 from xltray.plan import Plan, make_plan
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.sweepfile import load_sweep
 
 FULL = Path(__file__).parent.parent / "sweeps" / "full.yaml"

@@ -20,7 +20,7 @@ from made_fake_jobs import finetune_job, run
 from xltray.cluster import session
 from xltray.cluster.capacity import CapacityError
 from xltray.cluster.session import ClusterError
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.store import Store
 
 pytestmark = [pytest.mark.filterwarnings(*made_rays.LEFT_OVER), pytest.mark.usefixtures("module_ray")]

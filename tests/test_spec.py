@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from xltray.spec import EncoderSpec, FinetuneSpec, PretrainSpec, RuntimeSpec, SweepSpec, ToySpec
+from xltray.spec import EncoderSpec, FinetuneSpec, PretrainSpec, SweepSpec, ToySpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.spec_types import AxisSpec, GridSpec
 
 MINIMAL: dict[str, Any] = {

@@ -20,7 +20,7 @@ from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.session import worker_environment
 from xltray.cluster.split import LARGE, Room, Split, most_servers, share
 from xltray.jobs import Job, SurfaceJob
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.store import Store
 
 pytestmark = pytest.mark.filterwarnings(*LEFT_OVER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ray
@@ -13,13 +13,13 @@ from xltray.cluster.capacity import CapacityError, bundles, check_room, reserved
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.session import JOIN_SECONDS, Session
 from xltray.cluster.split import fixed_servers
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 
 
-def fits(config: Mapping[str, Any]) -> bool:
-    """Return whether the machines at hand are large enough for a trial of this configuration."""
+def fits(config: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether the machines in ``ray.nodes()`` are large enough for a trial of this configuration."""
     try:
-        check_room(config["kind"], reserved(config), ray.nodes())  # type: ignore[no-untyped-call]
+        check_room(config["kind"], reserved(config), nodes)
     except CapacityError:
         return False
     return True

@@ -50,7 +50,8 @@ from xltray.errors import StoreError
 from xltray.events import Emit, silent
 from xltray.jobs import FinetuneJob, Job, SurfaceJob
 from xltray.plan import Plan
-from xltray.spec import RuntimeSpec, SweepSpec
+from xltray.spec import SweepSpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.store import Store
 
 
@@ -148,7 +149,7 @@ def _run_jobs(
         searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
         progress = ProgressCallback(graph, needed, retries, board, watch, devices)
         trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
-        stranded = Stranded(fits)
+        stranded = Stranded(lambda config: fits(config, watch.nodes))
         _fit(searcher, [progress, trackers, stranded], CombinedStopper(interrupt, stranded), session)
         if not stranded.asked:
             break

@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 from ray.tune import TuneError
 
 from xltray.errors import XltrayError
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 from xltray.termination import sigterm_kept
 
 MOST_PENDING = 32

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from xltray.cluster.jobgraph import State
 from xltray.jobs import FinetuneJob, Job, SurfaceJob
-from xltray.spec import RuntimeSpec
+from xltray.spec_runtime import RuntimeSpec
 
 CHUNKS_PER_SERVER = 2
 """At least: with one each, all wait for the slowest, and loading and corners weigh more than points."""
