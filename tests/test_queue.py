@@ -100,7 +100,7 @@ def test_nothing_reads_a_number_until_the_counts_are_asked_for(
 
 @pytest.mark.parametrize("reader", [Tensor.item, Tensor.tolist, Tensor.cpu, Tensor.nonzero, bool, int, float])
 def test_a_tensor_without_numbers_cannot_be_read(reader: Callable[[Tensor], object]) -> None:
-    with pytest.raises((RuntimeError, NotImplementedError)):
+    with pytest.raises(RuntimeError):
         reader(torch.ones((), device="meta"))
 
 
