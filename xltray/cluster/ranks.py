@@ -11,16 +11,14 @@ import os
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from xltray.cluster.capacity import bundles
+from xltray.cluster.bundle import in_bundle
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.server import START_SECONDS, LostServersError
@@ -108,23 +106,10 @@ class Ranks:
         self._actors = []
 
     def _start(self, config: Mapping[str, Any]) -> None:
-        group = ray.util.get_current_placement_group()
-        assert group is not None, "a trial runs in a placement group"
-        reserved = bundles(
-            "finetune", threads=config["threads"], device=config["device"], processes=config["processes"]
-        )
         actor = ray.remote(FinetuneRank)
         for rank in range(len(self._actors) + 1, config["processes"]):
-            self._actors.append(
-                actor.options(
-                    name=f"{config['id']} rank {rank} {uuid.uuid4().hex[:6]}",
-                    num_cpus=reserved[rank]["CPU"],
-                    num_gpus=reserved[rank].get("GPU", 0.0),
-                    scheduling_strategy=PlacementGroupSchedulingStrategy(
-                        placement_group=group, placement_group_bundle_index=rank
-                    ),
-                ).remote(str(config["id"]))
-            )
+            placed = in_bundle(config, f"rank {rank}", rank)
+            self._actors.append(actor.options(**placed).remote(str(config["id"])))
         try:
             ray.get([actor.pid.remote() for actor in self._actors], timeout=START_SECONDS)
         except (GetTimeoutError, RayActorError) as error:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from xltray.cluster.capacity import bundles
+from xltray.cluster.bundle import in_bundle
 from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.jobs import SurfaceJob, load_job
@@ -89,24 +87,10 @@ StartServer = Callable[[int], Any]
 
 def server_starter(config: Mapping[str, Any]) -> StartServer:
     """Return a function that starts a trial's n-th server in the trial's own placement group."""
-    group = ray.util.get_current_placement_group()
-    assert group is not None, "a trial runs in a placement group"
-    reserved = bundles(
-        "surface", threads=config["threads"], device=config["device"], servers=config["servers"]
-    )
     actor = ray.remote(EndpointServer)
 
     def start(number: int) -> Any:
-        bundle = reserved[number + 1]
-        return actor.options(
-            # For the dashboard alone. Unique, for another server may not have given up its name yet.
-            name=f"{config['id']} server {number} {uuid.uuid4().hex[:6]}",
-            num_cpus=bundle["CPU"],
-            num_gpus=bundle.get("GPU", 0.0),
-            scheduling_strategy=PlacementGroupSchedulingStrategy(
-                placement_group=group, placement_group_bundle_index=number + 1
-            ),
-        ).remote(dict(config))
+        return actor.options(**in_bundle(config, f"server {number}", number + 1)).remote(dict(config))
 
     return start
 
