@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import made_commands
 import pytest
-import test_sweep
-from test_sweep import FakeCluster, failing, write
+from made_commands import FakeCluster, failing, write
 
 import xltray.cluster.run
 from xltray.cluster.run import RunOutcome
@@ -115,7 +115,7 @@ def test_one_cell_and_then_the_rest(cluster: FakeCluster, capsys: pytest.Capture
     *_, told, command = printed.splitlines()
     assert told == "Not chosen, and still missing: 2 fine-tunings, 1 surface. The whole sweep:"
     assert shlex.split(command)[1:] == ["-m", "xltray.sweep", sweep, "seeds=[0]"]
-    assert len(test_sweep.store().read_json("sweeps/s/plan.json")["jobs"]) == 8, "the plan is the sweep's"
+    assert len(made_commands.store().read_json("sweeps/s/plan.json")["jobs"]) == 8, "the plan is the sweep's"
 
     cluster.needed = {}
     assert main(arguments) == 0
@@ -145,7 +145,7 @@ def test_a_wrong_choice_is_refused_before_anything_is_written(
 def test_a_dry_run_without_data_counts_what_is_chosen(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    full = str(test_sweep.ROOT / "sweeps" / "full.yaml")
+    full = str(made_commands.ROOT / "sweeps" / "full.yaml")
     assert main([full, "--dry-run", "--only", "pos-en-vi-s0-*", "--only", "ner-en-vi-s0-mbert-*"]) == 0
     printed = capsys.readouterr().out
     assert "Were nothing done yet:\nTo run: 9 of 576 fine-tunings, 3 of 360 surfaces.\n" in printed
@@ -166,27 +166,27 @@ def test_what_failed_is_tried_again_with_the_rest_or_alone(
     place = lines.index("To try only what failed, and what waits for it:")
     again, alone = lines[place - 1], lines[place + 1]
     assert shlex.split(alone) == [*shlex.split(again), "--retry-failed"]
-    stored = test_sweep.store().read_json("sweeps/s/failures.json")
+    stored = made_commands.store().read_json("sweeps/s/failures.json")
     of_failure = {*stored["failed"], *stored["skipped"]}
     assert names(dict.fromkeys(sorted(of_failure))) == ["pos-qaa-qad-s0-small", "pos-qad-s0-small"]
 
     # Another part of the sweep does not forget it.
     cluster.outcome = lambda needed: RunOutcome(tuple(needed))
     assert main([sweep, "--only", "pos-qaa-qab-s1-*"]) == 0
-    assert test_sweep.store().read_json("sweeps/s/failures.json") == stored
+    assert made_commands.store().read_json("sweeps/s/failures.json") == stored
 
     # Alone; interrupted before it came to an end, it still counts as failed.
     retry = shlex.split(alone)[3:]
     cluster.outcome = lambda needed: RunOutcome(interrupted=True)
     assert main(retry) == 130
     assert set(cluster.needed) == of_failure
-    assert test_sweep.store().read_json("sweeps/s/failures.json") == stored
+    assert made_commands.store().read_json("sweeps/s/failures.json") == stored
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1].strip() == alone.strip(), "what goes on is the same again"
     cluster.outcome = lambda needed: RunOutcome(tuple(needed))
     assert main(retry) == 0
     assert set(cluster.needed) == of_failure
-    assert test_sweep.store().read_json("sweeps/s/failures.json") == {"failed": {}, "skipped": {}}
+    assert made_commands.store().read_json("sweeps/s/failures.json") == {"failed": {}, "skipped": {}}
 
     cluster.needed = {}
     assert main(retry) == 0
@@ -201,7 +201,7 @@ def test_what_waited_for_a_failed_job_is_still_tried_after_an_interrupt(cluster:
     sweep = write()
     cluster.outcome = failing
     assert main([sweep]) == 1
-    stored = test_sweep.store().read_json("sweeps/s/failures.json")
+    stored = made_commands.store().read_json("sweeps/s/failures.json")
     assert stored["skipped"]
     cluster.outcome = lambda needed: RunOutcome(tuple(stored["failed"]), interrupted=True)
     assert main([sweep, "--retry-failed"]) == 130
