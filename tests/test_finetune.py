@@ -288,9 +288,11 @@ def kept(context: JobContext, job: FinetuneJob) -> Tensor:
         # A plateau is no gain, however small a gain may be.
         ([0.2, 0.2, 0.2, 0.2, 0.2, 0.2], {"patience": 2, "min_gain": 0.0}, 3, 0),
         ([0.2, 0.2, 0.2001, 0.2, 0.2, 0.2], {"patience": 2, "min_gain": 0.0}, 5, 2),
+        # The dev sets decide nothing.
+        ([0.5, 0.4, 0.4, 0.9, 0.1, 0.1], {"keep": "last", "patience": 1}, 6, 5),
     ],
 )
-def test_the_best_model_is_kept_and_patience_ends(
+def test_which_model_is_kept_and_when_patience_ends(
     tiny: Tiny,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -85,7 +85,13 @@ def test_it_ends_with_the_bits_of_an_undisturbed_one(
 
 
 @pytest.mark.parametrize(
-    "recipe", [{"clip_norm": 0.05, "weight_decay": 0.1}, {"mixed_precision": "bf16"}, {"patience": 2}]
+    "recipe",
+    [
+        {"clip_norm": 0.05, "weight_decay": 0.1},
+        {"mixed_precision": "bf16"},
+        {"patience": 2},
+        {"keep": "last"},
+    ],
 )
 def test_whatever_the_recipe_and_however_often(tiny: Tiny, tmp_path: Path, recipe: dict[str, Any]) -> None:
     job = with_recipe(tiny.endpoint(), **recipe)

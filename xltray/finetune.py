@@ -2,8 +2,9 @@
 
 Adam with linear warm-up and decay; validation several times an epoch on the dev sets of the
 training languages; the best validation is kept (mean of the primary metric over those dev sets);
-training stops early when it has not risen for ``patience`` validations. A bilingual batch is of
-one language, languages are drawn in proportion to size, ragged last batches are dropped.
+training stops early when it has not risen for ``patience`` validations; ``keep: last`` does neither.
+A bilingual batch is of one language, languages are drawn in proportion to size, ragged last batches
+are dropped.
 
 What is stored: weights (safetensors), the job, the history of validations, and in DONE.json the
 dev counts of the kept model, whether it learned anything (``learned.py``), and the hash of the weights

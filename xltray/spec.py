@@ -165,6 +165,11 @@ class FinetuneSpec(Spec):
     validations_per_epoch: PositiveInt = 4
     patience: PositiveInt = Field(10, description="stop after so many validations without a gain")
     min_gain: float = Field(1e-3, ge=0, description="smallest rise of the dev score that counts as a gain")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="the model kept: of the best validation, or of the last one; last trains to the end, "
+        "without patience, so that the dev sets decide nothing",
+    )
     mixed_precision: Literal["no", "bf16"] = "no"
 
 

@@ -61,7 +61,9 @@ class ToySpec(Spec):
         None, description="development pairs a language; default: as many as sentences"
     )
     evaluate_on: Literal["dev", "test"] = Field(
-        "dev", description="the sample that models are selected and scored on; choose recipes on dev"
+        "dev",
+        description="the sample that models are scored on, and selected on unless finetune.keep is last; "
+        "choose recipes on dev",
     )
     near_misses: Share = Field(
         0.0, description="share of neutral pairs of two scenes that differ in a word or two only: harder"

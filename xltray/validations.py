@@ -14,7 +14,10 @@ _SAVED = ("best_score", "best_step", "best_counts", "since_gain", "gained_score"
 
 @dataclass
 class Validations:
-    """Judges validations by the mean of the ``primary`` metric over the dev sets."""
+    """Judges validations by the mean of the ``primary`` metric over the dev sets.
+
+    ``best_*`` are those of the model to keep: with ``keep: last``, of the last validation.
+    """
 
     primary: str
     recipe: FinetuneSpec
@@ -27,21 +30,21 @@ class Validations:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the score has not risen for ``patience`` validations."""
-        return self.since_gain >= self.recipe.patience
+        """Whether the score has not risen for ``patience`` validations, and that matters."""
+        return self.recipe.keep == "best" and self.since_gain >= self.recipe.patience
 
     def add(self, step: int, epoch: float, train_loss: float, evaluations: Mapping[str, Evaluation]) -> bool:
-        """Note a validation; returns whether its model is the best so far."""
+        """Note a validation; returns whether its model is the one to keep so far."""
         self.rows += _rows(step, epoch, train_loss, evaluations)
         score = self._score(evaluations)
-        best = score > self.best_score
-        if best:
+        keep = self.recipe.keep == "last" or score > self.best_score
+        if keep:
             self._keep(step, score, evaluations)
         if score > self.gained_score and score >= self.gained_score + self.recipe.min_gain:
             self.gained_score, self.since_gain = score, 0
         else:
             self.since_gain += 1
-        return best
+        return keep
 
     def rescore(self, evaluations: Mapping[str, Evaluation]) -> None:
         """Replace what was found of the best model by what another device finds of it."""
