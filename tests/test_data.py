@@ -154,6 +154,16 @@ def test_overrides_may_stand_after_options(capsys: pytest.CaptureFixture[str]) -
     assert "unrecognized arguments: --tasks" in capsys.readouterr().err
 
 
+def test_third_languages_are_shown_by_their_dev_sets(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = sweep.parent / "data" / "UD_Czech-PDT"
+    folder.mkdir()
+    (folder / "x-ud-dev.conllu").write_text(ROW.replace("Dogs", "Psi"))
+    third = ["third_languages=[cs, hi]", "data.treebanks.cs={treebank: UD_Czech-PDT}"]
+    assert main(["show", str(sweep), "-n", "1", "--task", "pos", *third]) == 0
+    shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line[:1].isalpha()]
+    assert shown == [["fi", "Dogs"], ["hi", "Dogs"], ["cs", "Psi"]]
+
+
 def test_other_counts_than_the_releases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for language in ("en", "sw"):
         put(tmp_path / "XNLI-MT-1.0" / "multinli" / f"multinli.train.{language}.tsv", train_tsv(PAIRS))

@@ -1,7 +1,7 @@
 """Examples of a sweep's languages side by side, as text: what the data looks like.
 
 Of the synthetic languages the same meaning is shown in every language, word by word with glosses;
-of any other corpus, the first training examples of each language.
+of any other corpus, the first training examples of each language (dev, where nothing is trained on it).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from xltray.corpora.base import Corpus, Entities, Pair, Sentence
+from xltray.corpora.base import Entities, Pair, Sentence
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.toy import ToyCorpus
 from xltray.corpora.toy_glosses import Glossed, same_meanings
@@ -34,14 +34,17 @@ def show(sweep: SweepSpec, tasks: Sequence[str], count: int) -> Iterator[str]:
             one for one in tasks if (corpus_name(one, sweep.data), example_kind(one)) == (name, kind)
         )
         yield f"== {also}: corpus {name}"
-        languages = sweep.languages()
+        trained = sweep.languages()
+        languages = (*trained, *(other for other in sweep.third_languages if other not in trained))
         corpus = open_corpus(name, sweep.data)
         if isinstance(corpus, ToyCorpus):
             examples = same_meanings(corpus, kind, languages, count)
         else:
-            examples = _first(
-                corpus, [corpus.examples(kind, language, "train") for language in languages], languages, count
-            )
+            splits = {
+                language: corpus.examples(kind, language, "train" if language in trained else "dev")
+                for language in languages
+            }
+            examples = _first(splits, count)
         for number, of_languages in enumerate(examples, start=1):
             yield ""
             yield f"-- {number}"
@@ -50,13 +53,10 @@ def show(sweep: SweepSpec, tasks: Sequence[str], count: int) -> Iterator[str]:
 
 
 def _first(
-    corpus: Corpus,
-    splits: Sequence[Sequence[Sentence | Entities | Pair]],
-    languages: Sequence[str],
-    count: int,
+    splits: Mapping[str, Sequence[Sentence | Entities | Pair]], count: int
 ) -> Iterator[Mapping[str, Glossed]]:
-    for examples in islice(zip(*splits, strict=False), count):
-        yield {language: Glossed(example, ()) for language, example in zip(languages, examples, strict=True)}
+    for examples in islice(zip(*splits.values(), strict=False), count):
+        yield {language: Glossed(example, ()) for language, example in zip(splits, examples, strict=True)}
 
 
 def _block(language: str, glossed: Glossed) -> Iterator[str]:
