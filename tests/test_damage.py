@@ -254,6 +254,25 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+@pytest.mark.parametrize("kind", ["encoder", "endpoint"])
+def test_what_was_set_aside_is_not_waited_for(
+    tiny: Tiny, tmp_path: Path, waited: list[float], kind: str
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job: Job = own.cell() if kind == "endpoint" else own.endpoint()
+    read = own.store.folder(own.endpoint() if kind == "endpoint" else own.encoder())
+    own.store.delete(own.store.surface_path(own.cell()))
+    if kind == "encoder":
+        own.store.delete(own.store.folder(job))
+    flip(own.store, f"{read}/model.safetensors")
+    damage = step(own, job)
+    error = step(own, job)
+    assert waited == [0.0]
+    assert error.startswith(f"StoreError: {read} in the store")
+    assert "was set aside" in error
+    assert damage.removeprefix("DamagedError: ").removesuffix(f" {SET_ASIDE}") in error
+
+
 @pytest.mark.parametrize("back", [True, False])
 def test_a_file_that_a_machine_does_not_see_yet_is_no_damage(
     tiny: Tiny, tmp_path: Path, waited: list[float], monkeypatch: pytest.MonkeyPatch, back: bool

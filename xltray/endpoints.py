@@ -235,8 +235,8 @@ def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> di
     weights = {}
     for corner, endpoint in job.endpoints.items():
         path = context.store.endpoint_path(endpoint.id)
-        done = context.store.read_json(f"{path}/{DONE}")
         file = context.store.intact_directory(path) / WEIGHTS
+        done = context.store.read_json(f"{path}/{DONE}")
         initial[corner] = done["initial_weights"]
         weights[corner] = model.load(file)
     if len(set(initial.values())) != 1:

@@ -65,7 +65,7 @@ class Folders(Files):
         Raises:
             StoreError: if the folder is absent or incomplete.
         """
-        marker = self.read_bytes(f"{path}/{DONE}")
+        marker = self._marker(path)
         if self._is_local:
             return Path(self._at(path))
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xltray"
@@ -123,9 +123,23 @@ class Folders(Files):
             DamagedError: if a file is not what was written.
             StoreError: if it is absent or incomplete.
         """
-        self._download(path, self.read_bytes(f"{path}/{DONE}"), folder)
+        self._download(path, self._marker(path), folder)
 
     # Inside
+
+    def _marker(self, path: str) -> bytes:
+        """Return the content of DONE.json; what was set aside is not waited for.
+
+        Raises:
+            StoreError: if there is none.
+        """
+        if not self.exists(f"{path}/{DONE}") and self.exists(f"{path}/{BROKEN}"):
+            problem = self.read_json(f"{path}/{BROKEN}")["problem"]
+            raise StoreError(
+                f"{path} in the store {self._shown} was set aside. {problem}. "
+                "Run the sweep again: it is made anew."
+            )
+        return self.read_bytes(f"{path}/{DONE}")
 
     def _files(self, path: str, marker: bytes) -> dict[str, Any]:
         """Return what the content of DONE.json says of a published folder's files."""
