@@ -65,13 +65,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(results: Results, origin: Origin, out: Path) -> str:
-    """Write everything into a folder; return the summary and what was written."""
+    """Write everything into a folder; return the summary without its tables, and what was written."""
     written = write_all(results, out)
     summary, shapes, material = summarise(results), shape.measure(results), prepare(results)
     judgements = judge(results, material)
     trained = [encoder for encoder in results.encoders if encoder not in results.controls]
     counts = examples.counts(origin.folder, results)
-    notes = [*results.notes, *written.skipped, *examples.missing(counts, results)]
+    samples = provenance.samples(origin.sweeps)
+    notes = [*results.notes, *samples, *written.skipped, *examples.missing(counts, results)]
     beyond = [
         *shape.tables(shapes),
         seeds.table(seeds.needs(material, trained)),
@@ -86,8 +87,8 @@ def _write(results: Results, origin: Origin, out: Path) -> str:
     gone = tidy(out, [path.name for path in (*written.files, *files)])
     removed = f"\nRemoved what an earlier run left: {listing(gone)}." if gone else ""
     return (
-        f"{text}\n{len(written.files)} figure files, {len(files)} files of tables, report.html, captions.md, "
-        f"summary.md, summary.csv and verdicts.csv in {out}{removed}"
+        f"{text}\nWith all numbers: {out / 'summary.md'}. There too: {len(written.files)} figure files, "
+        f"{len(files)} files of tables, report.html, captions.md, summary.csv and verdicts.csv.{removed}"
     )
 
 

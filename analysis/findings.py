@@ -8,7 +8,7 @@ they show it too, the shape says nothing about pretraining, and the sentences sa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import combinations
 
 import pandas as pd
@@ -19,6 +19,8 @@ from analysis.gaps import listing
 FLAT = 0.03
 RISE = 0.05
 STRAIGHT = 0.9
+EVEN = 0.005
+"""Means that differ by less are called equal."""
 CLEAR = 1.5
 """So many times the other a variance is to be before it is called clearly larger for a pair."""
 
@@ -29,13 +31,19 @@ RULE = (
 )
 
 
-def findings(table: pd.DataFrame, controls: Collection[str], unchosen: Collection[str] = ()) -> list[str]:
+def findings(
+    table: pd.DataFrame,
+    controls: Collection[str],
+    unchosen: Collection[str] = (),
+    baselines: Mapping[tuple[str, str], float] | None = None,
+) -> list[str]:
     """Return the sentences for a table of ``summary.summarise``.
 
     Args:
         table: the table.
         controls: encoders never trained.
         unchosen: those of them that ``--encoders`` left out.
+        baselines: what the best constant answer scores, by task and language, where it is known.
     """
     if table.empty:
         return ["No evaluated models yet, so nothing can be said about scores."]
@@ -46,7 +54,8 @@ def findings(table: pd.DataFrame, controls: Collection[str], unchosen: Collectio
             rows = of_task[of_task["encoder"] == encoder]
             sentences += [
                 f"{names.task(task)}, {encoder}: {part}"
-                for part in (_shape(rows), _variance(rows), _way(rows))
+                for part in (_shape(rows), _floor(rows, baselines or {}), _variance(rows), _way(rows))
+                if part
             ]
     return [*sentences, *_sizes(table, controls), *_controls(table, controls, unchosen)]
 
@@ -105,6 +114,19 @@ def _source_rise(rows: pd.DataFrame) -> str:
     )
 
 
+def _floor(rows: pd.DataFrame, baselines: Mapping[tuple[str, str], float]) -> str:
+    """Name the pairs whose zero-shot score a constant answer reaches: they rise from nothing."""
+    columns = ["task", "source", "target", "source_only_on_target_mean"]
+    found = []
+    for task, source, target, score in rows[columns].dropna().to_numpy(dtype=object):
+        constant = baselines.get((task, target))
+        if constant is not None and score <= constant:
+            found.append(f"{names.pair(source, target)} ({_points(score)} against {_points(constant)})")
+    if not found:
+        return ""
+    return f"zero-shot, the target score is no better than that of one constant answer: {listing(found)}."
+
+
 def _way(rows: pd.DataFrame) -> str:
     """Say how long the two ways from the bilingual model are, and the angle between them."""
     known = rows[["norm_ratio_mean", "angle_mean"]].dropna()
@@ -113,7 +135,7 @@ def _way(rows: pd.DataFrame) -> str:
     ratios, angles = known["norm_ratio_mean"], known["angle_mean"]
     return (
         f"the ways from the bilingual model to the other two have a norm ratio of {_range(ratios, '.2f')} "
-        f"and an angle of {_range(angles, '.0f')}°."
+        f"and an angle of {_range(angles, '.0f')}° (means over seeds)."
     )
 
 
@@ -155,9 +177,12 @@ def _sizes(table: pd.DataFrame, controls: Collection[str]) -> list[str]:
             on_large, on_small = rows["target_plane_mean"], rows["target_plane_mean_small"]
             if (known := on_large.notna() & on_small.notna()).any():
                 flatter = int((on_large > on_small)[known].sum())
-                verdict = "flatter" if on_large[known].mean() > on_small[known].mean() else "not flatter"
+                gain = on_large[known].mean() - on_small[known].mean()
+                verdict = (
+                    "flatter than" if gain >= EVEN else "less flat than" if gain <= -EVEN else "as flat as"
+                )
                 sentences.append(
-                    f"{names.task(task)}: the larger encoder {large} is {verdict} than {small} on the target "
+                    f"{names.task(task)}: the larger encoder {large} is {verdict} {small} on the target "
                     f"language: over the plane its models keep {_points(on_large[known].mean())}% of the "
                     f"bilingual model's score on average, those of {small} "
                     f"{_points(on_small[known].mean())}%; flatter in {flatter} of "
@@ -219,6 +244,8 @@ def _zero_shot(rows: pd.DataFrame, control: str, encoder: str) -> str:
     if pd.isna(trained) or pd.isna(untrained):
         return ""
     text = f"Zero-shot target score: {_points(trained)} for {encoder}, {_points(untrained)} for {control}"
+    if trained <= untrained:
+        return f"{text}: no gain over an untrained encoder."
     if trained - untrained < RISE:
         return f"{text}: no clear gain over an untrained encoder."
     return f"{text}, a difference of {_points(trained - untrained)} points."

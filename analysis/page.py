@@ -59,7 +59,7 @@ def write(
         verdicts=verdict_words.table(judgements),
         verdict_notes=verdict_words.notes(judgements, results.controls, results.unchosen),
         details=verdict_words.details(judgements),
-        findings=findings(summary, results.controls, results.unchosen),
+        findings=findings(summary, results.controls, results.unchosen, results.baselines),
         pictures=[one._replace(svg=Markup(one.svg)) for one in pictures if one.svg],
         files=[one for one in pictures if not one.svg],
         tables=[*report.tables(summary), *(one for one in beyond if one.rows)],

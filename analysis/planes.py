@@ -9,7 +9,7 @@ nothing. The axes' values may be unevenly spaced.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def draw(results: Results) -> Iterator[Drawing | Skipped]:
         languages = dict(zip(SIDES, (names.language(source), names.language(target)), strict=True))
         grid = _by_side(planes, encoders, languages, results)
         seeds = per_line([chosen], ["encoder", "eval_role"], ["seed"])
-        text = _text(f"each panel: mean over {seeds.of('seed')}")
+        text = _text(f"each panel: mean over {seeds.of('seed')}", planes.values())
         yield _sheet(grid, title, text).named(f"plane-{task}-{source}-{target}")
 
 
@@ -87,7 +87,8 @@ def _overview(rows: pd.DataFrame, results: Results) -> Iterator[Drawing]:
         cells = per_line([rows], ["task", "encoder", "eval_role"], ["cell"])
         text = _text(
             f"each panel: mean over {cells.of('cell')} (a language pair and seed each); above it, the "
-            "language scored"
+            "language scored",
+            (plane for planes in by_task.values() for plane in planes.values()),
         )
         yield _sheet(grid, "The plane through the three models, mean over language pairs", text).named(
             "planes"
@@ -124,10 +125,13 @@ def _ordered(encoders: set[str], results: Results) -> list[str]:
     return list(style.encoder_colours(encoders, results.controls))
 
 
-def _text(mean: str) -> str:
+def _text(mean: str, planes: Iterable[Plane]) -> str:
+    sizes = sorted({plane.scores.shape[::-1] for plane in planes})
+    scored = " or ".join(f"{columns} × {rows}" for columns, rows in sizes)
     return (
         "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
-        f"target-only model. Colour: score divided by the bilingual model's; {mean}. "
+        f"target-only model; {scored} of them are scored, the colours between are filled in. Colour: score "
+        f"divided by the bilingual model's; {mean}. "
         f"White line: {CONTOUR:g}. Dashed: the straight lines between the models."
     )
 

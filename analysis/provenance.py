@@ -101,6 +101,17 @@ def origin(folder: Path, sweep: str | None) -> Origin:
     return Origin(folder, found)
 
 
+def samples(found: Collection[Sweep]) -> list[str]:
+    """Say of which sweeps "dev" is another sample: synthetic languages may have their test sample there."""
+    return [
+        f"Sweep {sweep.name!r}: what is called dev is the test sample of the synthetic languages "
+        "(data.toy.evaluate_on: test)."
+        for sweep in found
+        if _mapping(_mapping(sweep.content, "data"), "toy").get("evaluate_on") == "test"
+        and "toy" in _mapping(_mapping(sweep.content, "data"), "corpora").values()
+    ]
+
+
 def licences(found: Collection[Sweep]) -> Table:
     """Return the corpora that the sweeps name, by language where their licences were recorded."""
     used: dict[str, set[str]] = {}

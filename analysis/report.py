@@ -28,12 +28,14 @@ def write(
     folder: Path,
     beyond: Sequence[Table] = (),
 ) -> str:
-    """Write the files and return the Markdown; ``beyond`` are tables that follow those of the scores."""
+    """Write the files; return what of the Markdown is to be printed: all but the tables.
+
+    ``beyond`` are tables that follow those of the scores.
+    """
     table.to_csv(folder / "summary.csv", index=False, float_format="%.6f")
     verdict_words.frame(judgements).to_csv(folder / "verdicts.csv", index=False, float_format="%.6f")
-    text = markdown(table, judgements, notes, results, beyond)
-    (folder / "summary.md").write_text(text, encoding="utf-8")
-    return text
+    (folder / "summary.md").write_text(markdown(table, judgements, notes, results, beyond), encoding="utf-8")
+    return _page([*_said(table, judgements, results), *_noted(notes)])
 
 
 def markdown(
@@ -44,18 +46,32 @@ def markdown(
     beyond: Sequence[Table] = (),
 ) -> str:
     """Return sentences first, then the verdicts, then the numbers, then what is missing."""
-    controls, unchosen = results.controls, results.unchosen
-    parts = ["# Summary", "", "## What the data show", "", *_bullets(findings(table, controls, unchosen))]
+    parts = _said(table, judgements, results)
     if judgements:
-        parts += ["", "## The paper's claims (rules: docs/verdicts.md)", ""]
-        parts += [*_bullets(verdict_words.headlines(judgements)), ""]
-        parts += [*markdown_rows(verdict_words.table(judgements)), ""]
-        parts += _bullets(verdict_words.notes(judgements, controls, unchosen))
+        parts += ["", "## Verdicts, part by part", "", *markdown_rows(verdict_words.table(judgements))]
     for one in (*tables(table), *(one for one in beyond if one.rows)):
         parts += ["", f"## {one.title}", "", *markdown_rows(one)]
-    if notes:
-        parts += ["", "## Which results, and what is missing", "", *_bullets(notes)]
-    return "\n".join(parts) + "\n"
+    return _page([*parts, *_noted(notes)])
+
+
+def _said(table: pd.DataFrame, judgements: Sequence[Judgement], results: Results) -> list[str]:
+    """Return the lines with sentences."""
+    controls, unchosen = results.controls, results.unchosen
+    sentences = findings(table, controls, unchosen, results.baselines)
+    parts = ["# Summary", "", "## What the data show", "", *_bullets(sentences)]
+    if judgements:
+        parts += ["", "## The paper's claims (rules: docs/verdicts.md)", ""]
+        parts += _bullets(verdict_words.headlines(judgements))
+        parts += _bullets(verdict_words.notes(judgements, controls, unchosen))
+    return parts
+
+
+def _noted(notes: Sequence[str]) -> list[str]:
+    return ["", "## Which results, and what is missing", "", *_bullets(notes)] if notes else []
+
+
+def _page(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"
 
 
 def tables(table: pd.DataFrame) -> list[Table]:

@@ -232,7 +232,7 @@ def test_other_scopes_stay_out_of_the_summary(tmp_path: Path) -> None:
 PLANE = (Fraction(0), Fraction(1))
 
 
-@pytest.mark.parametrize(("larger", "verdict"), [("flat", "flatter"), ("steep", "not flatter")])
+@pytest.mark.parametrize(("larger", "verdict"), [("flat", "flatter"), ("steep", "less flat")])
 def test_larger_and_smaller_encoders_are_compared_on_the_target_plane(
     tmp_path: Path, larger: str, verdict: str
 ) -> None:
@@ -261,6 +261,27 @@ def test_encoders_of_one_size_and_controls_are_not_compared_by_size(tmp_path: Pa
     assert not any("larger encoder" in s for s in findings.findings(summarise(results), results.controls))
 
 
+def test_encoders_that_differ_by_chance_are_called_as_flat(tmp_path: Path) -> None:
+    for encoder, fall, parameters in (("small", 0.1, 1000), ("large", 0.102, 2000)):
+        truth = Truth(zero_shot=0.9, fall=fall)
+        write_cell(tmp_path, Cell(encoder, "pos", "en", "de", 1), truth, plane=PLANE, parameters=parameters)
+    results = load(tmp_path)
+    (text,) = (s for s in findings.findings(summarise(results), results.controls) if "larger encoder" in s)
+    assert "large is as flat as small" in text
+    assert "flatter in 0 of 1 pair" in text
+
+
+@pytest.mark.parametrize(("constant", "said"), [(0.52, True), (0.5, False), (None, False)])
+def test_a_zero_shot_score_that_a_constant_answer_reaches_is_said(
+    tmp_path: Path, constant: float | None, said: bool
+) -> None:
+    write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), Truth(zero_shot=0.51))
+    known = {} if constant is None else {("pos", "de"): constant, ("pos", "en"): 0.9}
+    text = " ".join(findings.findings(summarise(load(tmp_path)), (), (), known))
+    sentence = "no better than that of one constant answer: English → German (51.0 against 52.0)"
+    assert (sentence in text) == ("constant answer" in text) == said
+
+
 def control_sentences(folder: Path, control: Truth) -> str:
     write_cell(folder, Cell("mbert", "pos", "en", "de", 1), Truth(zero_shot=0.6))
     write_cell(folder, Cell("toy-random", "pos", "en", "de", 1), control)
@@ -277,6 +298,8 @@ def test_a_control_that_behaves_the_same_is_said(tmp_path: Path) -> None:
 
 def test_a_control_with_the_same_zero_shot_score_is_said(tmp_path: Path) -> None:
     assert "no clear gain over an untrained encoder" in control_sentences(tmp_path, Truth(zero_shot=0.58))
+    better = control_sentences(tmp_path / "better", Truth(zero_shot=0.62))
+    assert "62.0 for toy-random: no gain over an untrained encoder" in better
 
 
 def test_a_control_without_the_effect_is_said(tmp_path: Path) -> None:
@@ -346,7 +369,11 @@ def test_the_command_writes_everything_and_says_what_it_found(
     }
     assert all(path.stat().st_size > 10_000 for path in out.glob("*.png"))
     text = (out / "summary.md").read_text(encoding="utf-8")
-    assert text in capsys.readouterr().out
+    said = capsys.readouterr().out
+    sentences = [line for line in text.split("\n") if line.startswith("- ")]
+    assert len(sentences) > 10
+    assert all(sentence in said for sentence in sentences)
+    assert "|" not in said
     assert "50.0 ± 3.0" in text
     written = pd.read_csv(out / "summary.csv")
     assert row_of(written, "xlmr")["target_rise_mean"] == pytest.approx(0.38)

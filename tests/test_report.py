@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from made_results import UNEVEN, Cell, Truth, write_cell, write_plan
 
 from analysis import page as page_module
@@ -168,9 +169,30 @@ def test_it_holds_what_was_run_judged_drawn_and_missing(page: Page) -> None:
     names = [*lines, *planes, "geometry", "layers", "pair-en-de", "pair-en-zh"]
     assert figures == [f"figure-{name}" for name in names]
     assert "Every point is a model" in said
+    assert "11 × 11 of them are scored" in " ".join(said.split())
     assert "In the paper: Figures 3 and 10." in said
     assert "48.5 ± 2.1" in said
     assert "No surface yet for 1 of 9 planned cells: pos-en-fr-s0-mbert." in said
+
+
+@pytest.mark.parametrize(
+    ("toy", "corpora", "said"),
+    [
+        ({"evaluate_on": "test"}, {"pos": "toy", "ner": "wikiann"}, True),
+        ({"evaluate_on": "dev"}, {"pos": "toy"}, False),
+        ({"evaluate_on": "test"}, {"pos": "ud"}, False),
+        (None, {"pos": "toy"}, False),
+    ],
+)
+def test_a_test_sample_in_the_place_of_dev_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], toy: object, corpora: dict[str, str], said: bool
+) -> None:
+    cell = write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 1), Truth())
+    write_plan(tmp_path, "mine", [cell])
+    content = {"data": {"toy": toy, "corpora": corpora}}
+    (tmp_path / "sweeps" / "mine" / "sweep.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main([str(tmp_path)]) == 0
+    assert ("Sweep 'mine': what is called dev is the test sample" in capsys.readouterr().out) == said
 
 
 def test_provenance_and_licences_are_as_recorded(page: Page) -> None:

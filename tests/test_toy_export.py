@@ -69,6 +69,12 @@ def test_the_readers_of_the_releases_read_the_same(
         ]
 
 
+def test_encoders_are_pretrained_on_the_same_text_still(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exported(sweep, capsys).toy == load_sweep(sweep).data.toy
+
+
 def test_files_lie_as_in_the_releases(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exported(sweep, capsys)
     files = {str(path.relative_to("root")) for path in Path("root").rglob("*") if path.is_file()}

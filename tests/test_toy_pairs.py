@@ -336,7 +336,7 @@ def by_counts(language: str, near_misses: float) -> float:
     corpus = ToyCorpus(DataSpec(toy=ToySpec(train_pairs=1500, dev_pairs=600, near_misses=near_misses)))
 
     def counts(pair: Pair) -> list[int]:
-        one, other = pair.premise.lower().split(), pair.hypothesis.lower().split()
+        one, other = (re.findall(r"\w+", text.lower()) for text in (pair.premise, pair.hypothesis))
         shared = len({*one} & {*other})
         return [len(one), len(other), shared, len({*one}) - shared, len({*other}) - shared]
 
@@ -348,7 +348,7 @@ def by_counts(language: str, near_misses: float) -> float:
     return float(tree.fit(*split("qaa", "train")).score(*split(language, "dev")))
 
 
-@pytest.mark.parametrize(("language", "without", "with_them"), [("qab", 0.74, 0.64), ("qad", 0.66, 0.56)])
+@pytest.mark.parametrize(("language", "without", "with_them"), [("qab", 0.77, 0.67), ("qad", 0.75, 0.67)])
 def test_shared_words_tell_less_with_near_misses_and_never_all(
     language: str, without: float, with_them: float
 ) -> None:

@@ -56,7 +56,9 @@ def export(sweep: SweepSpec, root: Path) -> dict[str, Any]:
             )
             raise MissingInputError("Two corpora would have the same files", [problem])
         data["treebanks"] |= _write(open_corpus(name, sweep.data), kind, languages, root)
-    return data
+    # Encoders may be pretrained on the synthetic text still.
+    toy = sweep.data.toy.model_dump(mode="json", exclude_defaults=True)
+    return data | ({"toy": toy} if toy else {})
 
 
 def _write(corpus: Corpus, kind: Kind, languages: tuple[str, ...], root: Path) -> dict[str, Any]:
