@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ import pytest
 import yaml
 from made_clusters import PROVIDERS, RAY_JOB, RUN_INSTANCES, unknown_keys
 from ray.autoscaler._private.util import prepare_config, validate_config
-
-from xltray.sweepfile import load_sweep
 
 REPOSITORY = Path(__file__).parent.parent
 CLUSTERS = ("cluster.yaml", "deploy/on-prem.yaml")
@@ -246,17 +243,6 @@ def test_no_secrets(name: str) -> None:
 def test_a_newcomer_is_told_what_to_change(name: str) -> None:
     marks = re.findall(r"CHANGE (\d)(?=:)", (REPOSITORY / name).read_text())
     assert sorted(set(marks)) == ["1", "2", "3", "4", "5"]
-
-
-@pytest.mark.parametrize("name", [*FILES, "docs/cluster.md", "README.md"])
-def test_the_sweep_commands_would_run(name: str) -> None:
-    """The sweep files exist and take the overrides."""
-    text = re.sub(r"\\?\n#?\s+", " ", (REPOSITORY / name).read_text())
-    commands = re.findall(r"-m xltray\.sweep (sweeps/[\w-]+\.yaml(?: [a-z_.]+=[^\s'`]+)+)", text)
-    assert commands
-    for command in commands:
-        path, *overrides = shlex.split(command)
-        load_sweep(REPOSITORY / path, overrides)
 
 
 # Kubernetes.
