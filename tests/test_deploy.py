@@ -21,6 +21,8 @@ CLUSTERS = ("cluster.yaml", "deploy/on-prem.yaml")
 FILES = (*CLUSTERS, "deploy/rayjob.yaml")
 RAY = re.search(r"^ray==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), flags=re.MULTILINE)[1]
 
+SHARED = "--volume /tmp/ray:/tmp/ray"
+
 # vCPUs and GPUs of instance types that the file may name: from AWS's list.
 INSTANCES = {
     "m6i.xlarge": (4, 0),
@@ -70,6 +72,8 @@ def start_problems(config: Any) -> Iterator[str]:
     needed = ["--head", "--autoscaling-config=~/ray_bootstrap_config.yaml", "--dashboard-host=127.0.0.1"]
     if local:
         needed += ["--num-cpus=0", "--num-gpus=0", f"--node-ip-address={config['provider'].get('head_ip')} "]
+    if "docker" in config:
+        yield from container_problems(config)
     yield from (f"head_start_ray_commands: no {option}" for option in needed if option not in head)
     if "--address=$RAY_HEAD_IP:6379" not in worker:
         yield "worker_start_ray_commands: no --address"
@@ -87,6 +91,15 @@ def start_problems(config: Any) -> Iterator[str]:
         yield "setup_commands: `ray down` would find no ray to stop"
     if not any(path.rstrip("/").endswith((".ray", ".ray/auth_token")) for path in config["file_mounts"]):
         yield "file_mounts: the token does not get to the machines"
+
+
+def container_problems(config: Any) -> Iterator[str]:
+    """What would keep a Prometheus on the machine from seeing whom Ray says it is to ask."""
+    if SHARED not in config["docker"].get("run_options", []):
+        yield f"docker.run_options: no {SHARED}"
+    # Docker makes a folder that is not there as root, and Ray's images do not run as root.
+    if "mkdir -p -m 1777 /tmp/ray" not in config.get("initialization_commands", []):
+        yield "initialization_commands: Ray could not write to /tmp/ray"
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
@@ -141,7 +154,11 @@ AWS_MISTAKES = {
     "no autoscaler": replace("head_start_ray_commands", "--autoscaling-config", "--autoscaling"),
     "a dashboard for all": replace("head_start_ray_commands", "127.0.0.1", "0.0.0.0"),
     "telemetry": replace("worker_start_ray_commands", "STATS_ENABLED=0", "STATS_ENABLED=1"),
-    "no token asked for": put("docker", "run_options", value=["--env RAY_AUTH_MODE=disabled"]),
+    "no token asked for": put("docker", "run_options", value=[SHARED, "--env RAY_AUTH_MODE=disabled"]),
+    "a Ray that Prometheus does not see": put(
+        "docker", "run_options", value=["--volume /tmp/rays:/tmp/ray", "--env RAY_AUTH_MODE=token"]
+    ),
+    "a folder of root's": put("initialization_commands"),
     "no token there": put("file_mounts", "/home/ray/.ray"),
 }
 LOCAL_MISTAKES = {

@@ -87,6 +87,7 @@ class Desk:
             [self._bash, "-ce", "--", text],
             env={"PATH": str(self._path), "HOME": str(self._home), "USER": "me"},
             cwd=self._home,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -165,6 +166,19 @@ def test_what_is_pasted_runs(desk: Desk, name: str) -> None:
         for call in sweeps:
             assert call.overrides["runtime.device"] == "cuda"
             assert "storage" in call.overrides
+
+
+def test_prometheus_is_started_on_the_machine_that_sees_ray(desk: Desk) -> None:
+    """Not in the container, where there is no systemd; and it can read its options."""
+    calls = pasted(desk, "docs/monitoring.md")
+    (shell,) = (call for call in calls if call.arguments[:1] == ("exec",))
+    assert shell.arguments == ("exec", "--run-env", "host", "cluster.yaml", "bash")
+    (started,) = (call.arguments for call in calls if call.arguments[:1] == ("systemd-run",))
+    options = dict(word.lstrip("-").split("=", 1) for word in started if word.startswith("--"))
+    source = yaml.safe_load((REPOSITORY / "deploy/grafana/datasource.yaml").read_text())["datasources"][0]
+    assert source["url"] == f"http://{options['web.listen-address']}"
+    # Of the folder that the container shares.
+    assert options["config.file"].startswith("/tmp/ray/session_latest/")
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "deploy/on-prem.yaml", "docs/cluster.md", "README.md"])
