@@ -25,6 +25,7 @@ from rich.console import Console
 from test_monitoring import DASHBOARD, ROOT
 from tiny import make_tiny
 
+from xltray.cluster.metrics import RunMetrics
 from xltray.cluster.run import run_plan
 from xltray.cluster.session import worker_environment
 
@@ -104,9 +105,27 @@ class Prometheus:
         self._log.close()
 
 
+@ray.remote(num_cpus=0)
+class AnotherDriver:
+    """Tells of the cluster what the driver of a second sweep would, until it is let go."""
+
+    def __init__(self, devices: int) -> None:
+        self._metrics = RunMetrics()
+        self._metrics.update({}, {}, devices)
+
+    def is_there(self) -> bool:
+        return True
+
+
 def numbers(curves: dict[str, list[float]]) -> list[float]:
     """All that is drawn: where a rate of nothing is divided, Prometheus says NaN."""
     return [value for values in curves.values() for value in values if not math.isnan(value)]
+
+
+def busy_share() -> str:
+    """Return the question of the panel of that name."""
+    [panel] = (panel for panel in DASHBOARD["panels"] if panel["title"] == "GPU busy share")
+    return str(panel["targets"][0]["expr"])
 
 
 @contextmanager
@@ -150,6 +169,8 @@ def test_every_panel_shows_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     begin = time.time()
     with watched_ray(tmp_path) as prometheus:
+        another = AnotherDriver.remote(2)
+        assert ray.get(another.is_there.remote(), timeout=60)
         outcome = run_plan(
             tiny.plan,
             dict(tiny.plan.jobs),
@@ -172,6 +193,10 @@ def test_every_panel_shows_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert max(shown["Jobs by state", "A"]["state=done"]) == 5
         assert max(shown["Points per second", "A"]["encoder=small,task=pos"]) == 11
         assert max(shown["Sentences per second", "A"]["encoder=small,task=pos"]) == 11 * (30 + 30)
+        # Two drivers tell of the same two devices.
+        assert len(prometheus.curves("ray_xltray_devices", begin)) == 2
+        _, devices = busy_share().split(" / ")
+        assert max(numbers(prometheus.curves(devices, begin))) == 2
 
         # What the menus at the top offer.
         offered = {}
