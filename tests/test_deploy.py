@@ -209,6 +209,11 @@ def test_spot_machines_that_come_and_go() -> None:
     assert worker["min_workers"] == 0
     assert worker["max_workers"] == config["max_workers"]
     assert 0 < config["idle_timeout_minutes"] <= 30
+    # The quota to ask for is that of all of them.
+    cpus = worker["max_workers"] * worker["resources"]["CPU"]
+    for name in ("cluster.yaml", "docs/cluster.md"):
+        assert f" {cpus} vCPUs" in (REPOSITORY / name).read_text()
+    assert f"--desired-value {cpus}\n" in (REPOSITORY / "docs/cluster.md").read_text()
 
 
 def test_the_machine_image_must_be_filled_in() -> None:

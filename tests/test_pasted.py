@@ -31,7 +31,20 @@ FILES = (
     "docs/monitoring.md",
     "README.md",
 )
-STUBS = ("aws", "docker", "jq", "kubectl", "prometheus", "python", "ray", "sed", "ssh", "sudo", "tensorboard")
+STUBS = (
+    "aws",
+    "base64",
+    "docker",
+    "jq",
+    "kubectl",
+    "prometheus",
+    "python",
+    "ray",
+    "sed",
+    "ssh",
+    "sudo",
+    "tensorboard",
+)
 REAL = ("bash", "cut", "head")
 # Asked for its state, a job is not there yet.
 STUB = r"""#!{bash}
