@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import ray
 from rich.console import Console
 
@@ -111,7 +112,7 @@ def fake_surface(
         names=ray.util.list_named_actors(),
     )
     for path in (context.store.surface_path(job), context.store.geometry_path(job)):
-        context.store.write_bytes(path, b"made up")
+        context.store.write_table(path, pa.table({"made": ["up"]}))
 
 
 TORN = (Scoring("abacus", "bfloat16", "may"), Scoring("slide rule", why="may not"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
 import pytest
 import ray
 from made_fake_jobs import FakeEvaluator, cell, fake_pretrain, finetune_job, jobs_of, run
@@ -111,7 +112,7 @@ def sleep_scoring(
     pool.load(job)
     yield from sleep(context.store, job.id, job.cost)
     for path in (context.store.surface_path(job), context.store.geometry_path(job)):
-        context.store.write_bytes(path, b"made up")
+        context.store.write_table(path, pa.table({"made": ["up"]}))
 
 
 def sleeping_runners() -> JobRunners:

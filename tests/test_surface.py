@@ -28,7 +28,7 @@ from xltray.jobs import SurfaceJob
 from xltray.nn.biaffine import BiaffineParser
 from xltray.nn.trees import decode
 from xltray.precision import Scoring
-from xltray.results import Geometry, Score
+from xltray.results import Geometry, Score, scores_of
 from xltray.schemas import SURFACE_SCHEMA
 from xltray.store import Store
 from xltray.surface import PointPool, chunks, score_surface
@@ -396,6 +396,50 @@ def test_a_run_that_fails_again_and_again_still_ends(tiny: Tiny, tmp_path: Path)
     run_job(job, own.context, pool)
     assert sorted(scored + pool.scored) == EVERY
     assert surface(own, job).equals(surface(tiny, job))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_damaged_parts_are_deleted_and_scored_again(
+    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job, local = own.cell(), LocalPool(own.context)
+    forget(own, job)
+    with pytest.raises(RuntimeError, match="killed"):
+        list(score_surface(job, own.context, CountingPool(local, fail_at=4), points_per_chunk=4))
+    folder = own.store.parts_path(job)
+    names = own.store.names(folder)
+    path = f"{folder}/{names[1]}"
+    data = bytearray(own.store.read_bytes(path))
+    hit = scores_of(own.store.read_table(path))
+    # In the pages: without checksums that may give other rows.
+    data[60] ^= 4
+    own.store.write_bytes(path, {"cut": bytes(data[:100]), "flip": bytes(data), "empty": b""}[damage])
+    kept = sum(int(name.removesuffix(".parquet").rpartition("-")[2]) for name in names if name != names[1])
+    pool = CountingPool(local)
+    run = score_surface(job, own.context, pool, points_per_chunk=4)
+    assert next(run).done == kept
+    assert names[1] not in own.store.names(folder)
+    list(run)
+    assert f"a part of {job.id} is deleted, and its points are scored again: cannot read" in caplog.text
+    assert path in caplog.text
+    assert {(score.scope, score.point) for score in hit} <= set(pool.scored)
+    assert len(pool.scored) == len(EVERY) - kept
+    assert surface(own, job).equals(surface(tiny, job))
+
+
+@pytest.mark.parametrize("which", ["surface", "geometry"])
+def test_damaged_results_are_made_anew(tiny: Tiny, tmp_path: Path, which: str) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job = own.cell()
+    path = own.store.surface_path(job) if which == "surface" else own.store.geometry_path(job)
+    own.store.write_bytes(path, own.store.read_bytes(path)[:100])
+    pool = CountingPool(LocalPool(own.context))
+    run_job(job, own.context, pool)
+    assert sorted(pool.scored) == (EVERY if which == "surface" else [])
+    assert own.store.is_done(job)
+    assert surface(own, job).equals(surface(tiny, job))
+    assert geometry(own, job) == geometry(tiny, job)
 
 
 def test_killed_between_the_table_and_the_removal_of_its_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ from made_commands import PRETRAIN, ROOT, SWEEP, FakeCluster, alone, cell, faili
 
 from xltray.cluster.run import RunOutcome
 from xltray.jobs import FinetuneJob, Job
+from xltray.status import main as status
 from xltray.store import Store
 from xltray.sweep import main
 from xltray.sweepfile import load_sweep
@@ -69,6 +71,30 @@ def test_after_deleting_a_cell_exactly_its_surface_runs(cluster: FakeCluster) ->
     store().delete(store().surface_path(job))
     assert main([sweep]) == 0
     assert set(cluster.needed) == {job.id, job.target_endpoint.id}
+
+
+@pytest.mark.parametrize("kind", ["surface", "geometry"])
+def test_a_cell_with_a_damaged_file_runs_again(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    sweep = write()
+    main([sweep])
+    job = cell("qab")
+    path = store().surface_path(job) if kind == "surface" else store().geometry_path(job)
+    store().write_bytes(path, store().read_bytes(path)[:100])
+    capsys.readouterr()
+    assert status([sweep, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["jobs"][job.id] == "missing"
+    assert main([sweep, "--dry-run"]) == 0
+    assert "1 of 2 surfaces" in capsys.readouterr().out
+    assert main([sweep]) == 0
+    assert list(cluster.needed) == [job.id]
+    said = capsys.readouterr().out
+    assert f"{path} in the store" in said
+    assert "is damaged: " in said
+    assert "It counts no more, and is made anew." in said
+    assert main([sweep]) == 0
+    assert capsys.readouterr().out.startswith("Nothing to do")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
     XltrayError                     1  a job failed
     ├── SweepFileError              2  the sweep file or an override is wrong (all problems at once)
     ├── StoreError                  2  the store cannot be opened, read or written
-    │   └── DamagedError            2  a folder in it is not what was written
+    │   ├── DamagedError            2  a folder in it is not what was written
+    │   └── DamagedFileError        2  a file of scores in it is not what was written
     ├── LeaseError                  2  another driver runs the sweep (xltray/lease.py)
     ├── MissingInputError           3  a corpus, treebank file or checkpoint is not there
     ├── CorpusError                 3  a corpus file is broken: file, line, found, expected
@@ -97,6 +98,10 @@ class DamagedError(StoreError):
 
     def __str__(self) -> str:
         return f"{self.problem}. {self.advice}"
+
+
+class DamagedFileError(StoreError):
+    """A file of a table is not what was written."""
 
 
 class MissingInputError(ProblemsError):

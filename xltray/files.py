@@ -20,9 +20,9 @@ from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs
-import pyarrow.parquet as pq
 
-from xltray.errors import StoreError, redacted
+from xltray.errors import DamagedFileError, StoreError, redacted
+from xltray.tablefile import DamagedTableError, decode, encode
 
 TEMPORARY = ".tmp"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -126,19 +126,22 @@ class Files:
         self.write_bytes(path, f"{text}\n".encode())
 
     def read_table(self, path: str) -> pa.Table:
-        """Return the table of a Parquet file, without columns from its path."""
+        """Return the table of a Parquet file, without columns from its path.
 
-        def read() -> pa.Table:
-            with self._fs.open_input_file(self._at(path)) as file:
-                return pq.ParquetFile(file).read()
-
-        return self._patiently("read", path, read)
+        Raises:
+            DamagedFileError: if it is not what was written.
+        """
+        data = self.read_bytes(path)
+        try:
+            return decode(data)
+        except DamagedTableError as error:
+            problem = f"cannot read {path} in the store {self._shown}: {error}"
+            advice = "The file is damaged: delete it and run the sweep again."
+            raise DamagedFileError(f"{problem}. {advice}") from error
 
     def write_table(self, path: str, table: pa.Table) -> None:
         """Write a Parquet file."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        self.write_bytes(path, sink.getvalue().to_pybytes())
+        self.write_bytes(path, encode(table))
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or a folder."""
@@ -175,10 +178,13 @@ class Files:
         return posixpath.join(self._root, path) if path else self._root
 
     def _type(self, path: str) -> Any:
-        return self._patiently("look up", path, lambda: self._fs.get_file_info(self._at(path)).type)
+        return self._info(path).type
+
+    def _info(self, path: str) -> Any:
+        return self._patiently("look up", path, lambda: self._fs.get_file_info(self._at(path)))
 
     def _listing(self, path: str, recursive: bool) -> Iterator[tuple[str, Any]]:
-        """Yield (path below ``path``, type), leaving out files that are still being written."""
+        """Yield (path below ``path``, its FileInfo), leaving out files that are still being written."""
         base = self._at(path)
         selector = pyarrow.fs.FileSelector(base, allow_not_found=True, recursive=recursive)
 
@@ -191,7 +197,7 @@ class Files:
 
         for info in self._patiently("list", path, look):
             if not info.base_name.endswith(TEMPORARY):
-                yield info.path.removeprefix(base).strip("/"), info.type
+                yield info.path.removeprefix(base).strip("/"), info
 
     def _commit(self, path: str, write: Callable[[str], None]) -> None:
         """Let ``write`` fill a place, and make it visible as ``path`` in one step."""
@@ -262,8 +268,6 @@ def _advice(verb: str, error: Exception) -> str:
         return "Make room where the store is, or change `storage`; the same command goes on."
     if isinstance(error, PermissionError):
         return "Ask for access, or change `storage`."
-    if isinstance(error, pa.ArrowInvalid) and verb == "read":
-        return "The file is damaged: delete it and run the sweep again."
     if isinstance(error, pa.ArrowInvalid) and verb == "open":
         return (
             "Give `storage` a path, or a URI such as s3://bucket/folder, gs://bucket/folder, file:///folder."

@@ -16,13 +16,11 @@ from xltray.errors import StoreError
 from xltray.folders import DONE
 from xltray.jobs import FinetuneJob, SurfaceJob
 from xltray.plan import Plan
-from xltray.store import Store
+from xltray.store import READERS, Store
 
 LEAST_MARGIN = 0.01
 STANDARD_ERRORS = 3
 CORNERS = ("source", "target", "bilingual")
-READERS = 16
-"""Markers that are read at once: each is a request where the store is remote."""
 
 
 class Verdict(NamedTuple):

@@ -13,24 +13,39 @@ module is the only owner of paths and of commits:
 
 A file appears by one rename (disk) or one PUT (object store), so a reader sees all of it or
 nothing (``files.py``). A folder counts once its DONE.json is there, which has the size and SHA-256 of each
-file (``folders.py``). What is in the store decides what still has to run; nothing else does. Paths are
-relative to the root. Content is JSON, Parquet, safetensors or text; nothing is pickled.
+file (``folders.py``); a surface or geometry counts if it is what was written (``tablefile.py``). What is in
+the store decides what still has to run; nothing else does. Paths are relative to the root. Content is JSON,
+Parquet, safetensors or text; nothing is pickled.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import pyarrow.fs
 
+from xltray.errors import StoreError
 from xltray.folders import DONE, Folders
 from xltray.jobs import FinetuneJob, Job, PretrainJob, SurfaceJob
+from xltray.tablefile import DamagedTableError, check
 
 WEIGHTS = "model.safetensors"
 CHECKPOINTS = "checkpoints"
+READERS = 16
+"""Files that are read at once: each is a request where the store is remote."""
 # Without the parts of unfinished cells, which readers skip.
 _SURFACE = re.compile(r"encoder=(?P<encoder>[^/]+)/task=(?P<task>[^/]+)/[^_./][^/]*\.parquet")
+
+
+class Found(NamedTuple):
+    """What the store has of some jobs: ids of those done; by path, what is wrong with a file of scores."""
+
+    done: set[str]
+    damaged: dict[str, str]
 
 
 class Store(Folders):
@@ -87,10 +102,19 @@ class Store(Folders):
 
     def is_done(self, job: Job) -> bool:
         """Whether a job's result is complete."""
-        return all(self._type(path) == pyarrow.fs.FileType.File for path in self._results(job))
+        return all(map(self.is_whole, self._results(job)))
+
+    def is_whole(self, path: str) -> bool:
+        """Whether there is such a file, and if it is Parquet, whether it is what was written."""
+        info = self._info(path)
+        return bool(info.type == pyarrow.fs.FileType.File) and not self._damage(path, info)
 
     def done_ids(self, jobs: Iterable[Job]) -> set[str]:
-        """Return the ids of the jobs whose results are complete, with one listing a folder."""
+        """Return the ids of the jobs whose results are complete."""
+        return self.look_up(jobs).done
+
+    def look_up(self, jobs: Iterable[Job]) -> Found:
+        """Find out which jobs are done: lists each folder once, and reads each surface and geometry once."""
         results = {job.id: self._results(job) for job in jobs}
         folders: dict[str, bool] = {}
         for path in (path for paths in results.values() for path in paths):
@@ -98,12 +122,19 @@ class Store(Folders):
             # <kind>/<id>/DONE.json is looked up in a listing of <kind>, one for all ids.
             folders[folder.rsplit("/", 1)[0] if name == DONE else folder] = name == DONE
         files = {
-            f"{folder}/{name}"
+            f"{folder}/{name}": info
             for folder, recursive in folders.items()
-            for name, kind in self._listing(folder, recursive)
-            if kind == pyarrow.fs.FileType.File
+            for name, info in self._listing(folder, recursive)
+            if info.type == pyarrow.fs.FileType.File
         }
-        return {job_id for job_id, paths in results.items() if files.issuperset(paths)}
+        wanted = [path for paths in results.values() for path in paths if path in files]
+        with ThreadPoolExecutor(READERS) as readers:
+            problems = zip(
+                wanted, readers.map(lambda path: self._damage(path, files[path]), wanted), strict=True
+            )
+            damaged = {path: problem for path, problem in problems if problem}
+        whole = files.keys() - damaged.keys()
+        return Found({job_id for job_id, paths in results.items() if whole.issuperset(paths)}, damaged)
 
     def drop_checkpoints(self, done: Container[str]) -> None:
         """Remove checkpoints of finished jobs, left by a process that was killed just then."""
@@ -112,6 +143,27 @@ class Store(Folders):
                 self.delete(self.checkpoints_path(name))
 
     # Inside
+
+    @cached_property
+    def _checked(self) -> dict[str, tuple[int, int]]:
+        """Size and time of the files that were found to be whole."""
+        return {}
+
+    def _damage(self, path: str, info: Any) -> str:
+        """Return what is wrong with a file; nothing is with one that is not Parquet."""
+        state = info.size, info.mtime_ns
+        if not path.endswith(".parquet") or self._checked.get(path) == state:
+            return ""
+        try:
+            check(self.read_bytes(path))
+        except DamagedTableError as error:
+            return f"{path} in the store {self._shown} is damaged: {error}"
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return f"{path} in the store {self._shown} was removed just now"
+            raise
+        self._checked[path] = state
+        return ""
 
     def _results(self, job: Job) -> tuple[str, ...]:
         if isinstance(job, PretrainJob):

@@ -10,10 +10,12 @@ anything of a cell (``evaluator.py``); if they differ, the cell is refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from xltray.context import JobContext, Progress
+from xltray.errors import DamagedFileError
 from xltray.grid import Chunk
 from xltray.jobs import SurfaceJob
 from xltray.learned import not_learned
@@ -28,6 +30,8 @@ from xltray.results import (
     surface_table,
 )
 from xltray.underway import own_parts, part_name, weights_id
+
+_log = logging.getLogger(__name__)
 
 
 class PointPool(Protocol):
@@ -57,10 +61,10 @@ def score_surface(
         EndpointError: if it cannot be used.
     """
     store = context.store
-    finished = store.exists(store.surface_path(job))
+    finished = store.is_whole(store.surface_path(job))
     scores, devices = ([], set()) if finished else _stored_parts(job, context, (FULL, HALF))
     # A geometry that stands alone may be of endpoints that were deleted and made again since.
-    measured = bool(finished or scores) and store.exists(store.geometry_path(job))
+    measured = bool(finished or scores) and store.is_whole(store.geometry_path(job))
     if finished and measured:
         store.delete(store.parts_path(job))
         return
@@ -108,7 +112,7 @@ def _stored_parts(
     """Return the scores of an earlier, unfinished run in these types, and the devices that made them.
 
     A chunk may have been written twice. Parts of endpoints that have been deleted and made again
-    since are left alone.
+    since are left alone. Damaged ones are deleted: their points are scored again.
     """
     folder = context.store.parts_path(job)
     names = context.store.names(folder)
@@ -116,7 +120,12 @@ def _stored_parts(
     found: dict[tuple[object, ...], Score] = {}
     devices = set()
     for name in own:
-        table = context.store.read_table(f"{folder}/{name}")
+        try:
+            table = context.store.read_table(f"{folder}/{name}")
+        except DamagedFileError as damage:
+            _log.warning("a part of %s is deleted, and its points are scored again: %s", job.id, damage)
+            context.store.delete(f"{folder}/{name}")
+            continue
         if table.schema.metadata[b"xltray.dtype"].decode() not in dtypes:
             continue
         devices.add(table.schema.metadata[b"xltray.device"].decode())

@@ -35,7 +35,6 @@ from xltray.failures import read_failures
 from xltray.files import PATIENCE_SECONDS
 from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.jobs import SurfaceJob
-from xltray.learned import READERS
 from xltray.lease import hold_lease
 from xltray.licences import licences
 from xltray.plan import Plan, make_plan
@@ -43,7 +42,7 @@ from xltray.predict import predict_sweep
 from xltray.selection import Selection, choose
 from xltray.spec import SweepSpec
 from xltray.started import write_plan
-from xltray.store import Store
+from xltray.store import READERS, Store
 from xltray.sweep_report import KIND_NAMES, Commands, Report, plural, print_left
 from xltray.sweepfile import load_sweep
 from xltray.termination import terminable
@@ -189,7 +188,9 @@ def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: 
 
     running = RunningJobs(emit)
     with hold_lease(store, sweep.name, say, running=running.ids):
-        done = store.done_ids(plan.jobs.values())
+        done, damaged = store.look_up(plan.jobs.values())
+        for problem in damaged.values():
+            say(f"{problem}. It counts no more, and is made anew.")
         store.drop_checkpoints(done)
         done -= _cut_short(plan, store, done, say)
         return _run_missing(plan, store, done, options, console, running)
