@@ -47,7 +47,7 @@ def read_table(
     filters = [("metric", "in", list(metrics))] if metrics else None
     try:
         schema = _schema_with(folder, optional) if optional else None
-        frame = pd.read_parquet(str(folder), filters=filters, schema=schema)
+        frame = pd.read_parquet(str(folder), filters=filters, schema=schema, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise AnalysisError(
@@ -74,7 +74,7 @@ def _damaged(folder: Path) -> Path:
     """Return the first file below that is no sound Parquet file; the folder if all seem sound."""
     for path in sorted(folder.rglob("*.parquet")):
         try:
-            pq.ParquetFile(path).read()
+            pq.ParquetFile(path, page_checksum_verification=True).read()
         except (OSError, pa.ArrowException):
             return path
     return folder

@@ -12,6 +12,7 @@ import made_figures
 import matplotlib
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from made_results import (
     FEW_ALPHAS,
@@ -442,11 +443,26 @@ def test_the_analysis_loads_neither_torch_nor_ray_nor_the_sweeps_code() -> None:
     assert done.stdout.strip() == "['analysis']"
 
 
-def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("damage", ["junk", "flip"])
+def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
     for seed in (0, 1):
         write_cell(tmp_path, Cell("mbert", "pos", "en", "de", seed))
     victim = sorted((tmp_path / "surfaces").rglob("*.parquet"))[1]
-    victim.write_bytes(b"junk")
+    content = bytearray(b"junk")
+    if damage == "flip":
+        pq.write_table(pq.ParquetFile(victim).read(), victim, write_page_checksum=True)
+        pages = pq.ParquetFile(victim).metadata.row_group(0)
+        (value,) = (
+            column
+            for column in map(pages.column, range(pages.num_columns))
+            if column.path_in_schema == "value"
+        )
+        # In the last page of the column, where it gives another number.
+        content = bytearray(victim.read_bytes())
+        content[
+            (value.dictionary_page_offset or value.data_page_offset) + value.total_compressed_size - 1
+        ] ^= 1
+    victim.write_bytes(content)
     assert main([str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert str(victim) in said

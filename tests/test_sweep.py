@@ -84,7 +84,13 @@ def test_a_cell_with_a_damaged_file_runs_again(
     store().write_bytes(path, store().read_bytes(path)[:100])
     capsys.readouterr()
     assert status([sweep, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["jobs"][job.id] == "missing"
+    told = json.loads(capsys.readouterr().out)
+    assert told["jobs"][job.id] == "missing"
+    assert list(told["damaged"]) == [path]
+    assert status([sweep]) == 0
+    assert (
+        f"{told['damaged'][path]}. It counts no more; the next run makes it anew." in capsys.readouterr().out
+    )
     assert main([sweep, "--dry-run"]) == 0
     assert "1 of 2 surfaces" in capsys.readouterr().out
     assert main([sweep]) == 0

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown = dict(plan.jobs)
         if options.only:
             shown = with_prerequisites(shown, matching(shown, options.only, "--only", "job"))
-        done = store.done_ids(plan.jobs.values())
+        done, damaged = store.look_up(plan.jobs.values())
         saved = saved_shares([job for job in shown.values() if job.id not in done], store)
         running = running_jobs(store, lambda text: print(text, file=sys.stderr))
         states = job_states(plan, done, failures, running, saved)
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "saved": {id_: share for id_, share in saved.items() if states[id_] in ("running", "interrupted")},
         "failed": {id_: message for id_, message in failures.items() if states.get(id_) == "failed"},
         "unlearned": {id_: entry for id_, entry in unlearned.items() if id_ in shown},
+        "damaged": damaged,
         "changed": changed,
     }
     if options.json:
@@ -96,6 +97,8 @@ def _print(name: str, found: Mapping[str, Any], command: str) -> None:
         console.print(f"and {len(under_way) - _SHOWN} more under way (--json has all)")
     for id_, message in found["failed"].items():
         console.print(f"failed  {id_}: {summary(message)}")
+    for problem in found["damaged"].values():
+        console.print(f"{problem}. It counts no more; the next run makes it anew.")
     for line in describe(found["unlearned"]):
         console.print(line)
     if found["changed"]:
