@@ -21,6 +21,7 @@ from xltray.evaluator import LocalPool
 from xltray.files import ABSENCE_SECONDS, PATIENCE_SECONDS
 from xltray.jobs import FinetuneJob, Job, LanguageData
 from xltray.store import Store
+from xltray.surface import score_surface
 from xltray.sweep import _cut_short
 
 Damage = Callable[[Store, str], None]
@@ -206,6 +207,27 @@ def test_a_job_that_reads_flipped_bits_fails_once_and_the_next_run_makes_them_an
     assert own.store.read_table(own.store.surface_path(own.cell())).equals(
         tiny.store.read_table(tiny.store.surface_path(tiny.cell()))
     )
+
+
+@pytest.mark.parametrize("kind", ["surface", "geometry", "part"])
+def test_a_cell_heals_whatever_of_it_is_damaged(tiny: Tiny, tmp_path: Path, kind: str) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job, store = own.cell(), own.store
+    path = store.geometry_path(job) if kind == "geometry" else store.surface_path(job)
+    if kind == "part":
+        store.delete(path)
+        run = score_surface(job, own.context, LocalPool(own.context), points_per_chunk=4)
+        for _ in range(3):
+            next(run)
+        run.close()
+        path = f"{store.parts_path(job)}/{store.names(store.parts_path(job))[0]}"
+    flip(store, path)
+    assert needed_now(own)[0] == {job.id}
+    assert not step(own, job)
+    assert needed_now(own) == (set(), "")
+    assert not store.exists(store.parts_path(job))
+    for each in (store.surface_path(job), store.geometry_path(job)):
+        assert store.read_table(each).equals(tiny.store.read_table(each))
 
 
 @pytest.mark.parametrize(
