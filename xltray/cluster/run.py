@@ -167,6 +167,8 @@ def _run_jobs(
             break
         board.say("Machines were lost for which jobs wait: these are started anew on what is left.")
         take_back(graph, needed, store)
+        if graph.finished:
+            break
         try:
             wait_for_room()
         except CapacityError as error:
