@@ -106,9 +106,7 @@ def test_all_machines_may_be_away_for_long(
     code, output = driver.end()
     assert code == 0, output
     assert output.count("no machine for jobs; waiting; Ctrl-C ends") == 1
-    assert "started anew" not in output, (
-        "jobs still ask the cluster for machines"
-    )
+    assert "started anew" not in output, "jobs still ask the cluster for machines"
     check_results(tiny, tmp_path / "store")
 
 
