@@ -46,7 +46,17 @@ class Machines:
         head = {"num_cpus": 0, "include_dashboard": False}
         self.cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
         self.address = self.cluster.address
-        for _ in range(2):
+        self.join(2)
+
+    def lose_all(self) -> None:
+        """Kill all machines but the head."""
+        for node in list(self.cluster.worker_nodes):
+            kill_node(node, whole=True)
+            self.cluster.worker_nodes.discard(node)
+
+    def join(self, count: int) -> None:
+        """Let so many machines join."""
+        for _ in range(count):
             self.cluster.add_node(num_cpus=1)
 
     def lose(self, node_id: str, whole: bool) -> None:

@@ -24,6 +24,8 @@ from xltray.context import JobContext, Progress
 from xltray.files import Files
 
 NOTES = "XLTRAY_FAULT_NOTES"
+JOIN_SECONDS = "XLTRAY_FAULT_JOIN_SECONDS"
+"""How long the driver waits for larger machines than are there."""
 PAUSE = 0.25
 
 
@@ -91,8 +93,11 @@ def _note(kind: str, number: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run a sweep with slow jobs."""
+    import xltray.cluster.room as room
     import xltray.cluster.run as run
     from xltray.sweep import main as sweep
+
+    room.JOIN_SECONDS = float(os.environ.get(JOIN_SECONDS, room.JOIN_SECONDS))
 
     slow: Callable[..., Any] = partial(run.run_plan, runners="made_slow_jobs:slow_runners")
     run.run_plan = slow

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from made_faults import ONE_CELL, Driver, Machines, check_results, environment, write_sweep
+from made_slow_jobs import JOIN_SECONDS
 from tiny import Tiny
 
 pytestmark = [
@@ -83,6 +85,29 @@ def test_a_part_that_is_killed_is_made_up_for(
     if kind != "server":
         assert resumed, "it went on from a checkpoint"
         assert all(each["exact"] for each in resumed)
+
+
+def test_all_machines_may_be_away_for_long(
+    machines: Machines,
+    start: Callable[..., Driver],
+    tiny: Tiny,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    have_encoder(tiny, tmp_path / "store")
+    monkeypatch.setenv(JOIN_SECONDS, "5")
+    driver = start()
+    driver.wait_for("finetune", 3)
+    machines.lose_all()
+    # Longer than it takes to notice that nothing can run, and the seconds above.
+    time.sleep(35)
+    assert driver.process.poll() is None
+    machines.join(2)
+    code, output = driver.end()
+    assert code == 0, output
+    assert output.count("no machine for jobs; waiting; Ctrl-C ends") == 1
+    assert "started anew" not in output, "jobs still ask the cluster for machines"
+    check_results(tiny, tmp_path / "store")
 
 
 @pytest.mark.parametrize(

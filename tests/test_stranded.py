@@ -9,21 +9,40 @@ from typing import Any
 
 import pytest
 
-from xltray.cluster import stranded
+from xltray.cluster import stranded, waiting
 from xltray.cluster.stranded import Stranded
 
 Look = Callable[..., bool]
 
 
+class Scene:
+    """A clock, machines, and what was said."""
+
+    def __init__(self) -> None:
+        self.now, self.devices = 100.0, 1
+        self.said: list[str] = []
+
+
 @pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch) -> Look:
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    scene = Scene()
+    for module in (stranded, waiting):
+        monkeypatch.setattr(module.time, "monotonic", lambda: scene.now)
+    return scene
+
+
+@pytest.fixture
+def look(scene: Scene) -> Look:
     """Look at trials, given as (status, fits), so many seconds after the last time; whether to stop."""
-    now = [100.0]
-    monkeypatch.setattr(stranded.time, "monotonic", lambda: now[0])
-    watcher = Stranded(lambda config: bool(config["fits"]))
+    watcher = Stranded(
+        lambda config: bool(config["fits"]),
+        lambda: scene.devices,
+        "cpu",
+        lambda text: scene.said.append(text),
+    )
 
     def after(seconds: float, *trials: tuple[str, bool]) -> bool:
-        now[0] += seconds
+        scene.now += seconds
         found: list[Any] = [SimpleNamespace(status=status, config={"fits": fits}) for status, fits in trials]
         watcher.on_step_end(0, found)
         return watcher.stop_all()
@@ -54,12 +73,40 @@ def test_not_if_a_machine_comes_meanwhile(look: Look) -> None:
     assert look(6, GONE)
 
 
+def test_without_any_machine_jobs_wait_as_long_as_it_takes(
+    scene: Scene, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "NOTE_SECONDS", 300.0)
+    scene.devices = 0
+    assert not any(look(6, DONE, GONE) for _ in range(600))
+    assert scene.said[:2] == [
+        "no machine for jobs; waiting; Ctrl-C ends",
+        "no machine for jobs; waiting, 5 min so far; Ctrl-C ends",
+    ]
+    assert len(scene.said) == 12
+    # One comes that is too small; it may not be the last.
+    scene.devices = 1
+    assert not look(6, DONE, GONE)
+    assert not look(6, DONE, GONE)
+    assert look(6, DONE, GONE)
+    assert len(scene.said) == 12
+
+
+def test_another_wait_is_told_anew(scene: Scene, look: Look) -> None:
+    scene.devices = 0
+    for _ in range(2):
+        for _ in range(9):
+            look(6, GONE)
+        look(6, ("RUNNING", True))
+    assert scene.said == ["no machine for jobs; waiting; Ctrl-C ends"] * 2
+
+
 def test_not_between_jobs(look: Look) -> None:
     for _ in range(4):
         assert not look(20, DONE, DONE)
 
 
 def test_it_stops_no_single_trial_and_goes_where_tune_goes() -> None:
-    watcher = Stranded(lambda _: True)
+    watcher = Stranded(lambda _: True, lambda: 1, "cpu", print)
     assert not watcher("id", {})
     assert not pickle.loads(pickle.dumps(watcher)).__dict__

@@ -214,6 +214,17 @@ def test_a_lost_ray_is_said_and_the_run_goes_on_later(
     assert "Not all jobs are done: 3 of 8 jobs done, 5 left. To go on:" in printed
 
 
+def test_a_run_that_was_given_up_goes_on_later(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], stopped="what is left is too small")
+    assert main([write()]) == 1
+    printed = capsys.readouterr().out
+    assert "Given up: what is left is too small" in printed
+    assert "Not all jobs are done: 3 of 8 jobs done, 5 left. To go on:" in printed
+    assert store().read_json("sweeps/s/failures.json")
+
+
 def test_an_interrupted_run_says_how_to_go_on(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ def test_json_alone_is_on_standard_output(cluster: FakeCluster, capsys: pytest.C
         "skipped": {waits: failed},
         "interrupted": False,
         "lost": "",
+        "stopped": "",
     }
     cluster.outcome = lambda needed: RunOutcome(tuple(needed))
     assert main([sweep, "--json"]) == 0

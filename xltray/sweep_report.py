@@ -102,12 +102,14 @@ class Report:
             skipped=dict(outcome.skipped),
             interrupted=outcome.interrupted,
             lost=outcome.lost,
+            stopped=outcome.stopped,
         )
         return code
 
     def _emit_end(self, exit_code: int, **told: Any) -> None:
         """Tell the last event; what is not told is that of a run without jobs."""
-        nothing = {"done": 0, "left": 0, "failed": {}, "skipped": {}, "interrupted": False, "lost": ""}
+        nothing = {"done": 0, "left": 0, "failed": {}, "skipped": {}, "interrupted": False}
+        nothing |= {"lost": "", "stopped": ""}
         self.emit("end", exit_code=exit_code, **{**nothing, **told})
 
     def _print_unfinished(self, outcome: RunOutcome) -> None:
@@ -120,6 +122,8 @@ class Report:
             say(f"skipped  {id_}: needs {cause}")
         if outcome.lost:
             say(f"Ray was lost: {outcome.lost}")
+        if outcome.stopped:
+            say(f"Given up: {outcome.stopped}")
         self._print_rest()
         how = "Interrupted" if outcome.interrupted else "Not all jobs are done"
         done, of = len(outcome.done), len(self.chosen)

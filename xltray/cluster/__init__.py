@@ -16,6 +16,11 @@
     metrics.py      what Ray exports for Prometheus
     trackers.py     TensorBoard, MLflow, Weights & Biases by Tune's own loggers
     capacity.py     what a job needs and whether a node is large enough
+    split.py        on how many devices a surface is split
+    room.py         waits until machines are there, and large enough
+    stranded.py     jobs that fit no more since machines were lost
+    waiting.py      says now and then that a run waits; no Ray
+    committed.py    which running jobs the store has the results of, when a run ends
     sharing.py      does every machine see the store and the data
     interrupt.py    Ctrl-C and SIGTERM end a run in good order
 

@@ -75,6 +75,15 @@ def count_devices(threads: int, device: str, nodes: Iterable[Mapping[str, Any]])
     return int(sum(node.get("CPU", 0.0) // threads for node in alive))
 
 
+def runs_jobs(device: str, nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether any machine in ``ray.nodes()`` is there for jobs at all, large enough or not.
+
+    A head without CPUs is not, nor is a machine without GPUs for jobs that need one.
+    """
+    needed = ("CPU", "GPU") if device == "cuda" else ("CPU",)
+    return any(node["Alive"] and all(node["Resources"].get(name) for name in needed) for node in nodes)
+
+
 def check_room(kind: str, reserved: list[dict[str, float]], nodes: Iterable[Mapping[str, Any]]) -> None:
     """Check that a job's bundles fit on the machines in ``ray.nodes()``.
 

@@ -79,6 +79,10 @@ class JobGraph:
         """Whether nothing runs and nothing can become ready."""
         return not any(state in (State.WAITING, State.RUNNING) for state in self.states.values())
 
+    def of(self, state: State) -> list[str]:
+        """Return the jobs that stand there now."""
+        return [id_ for id_, other in self.states.items() if other is state]
+
     def take(self) -> str | None:
         """Hand out the ready job with the longest critical path; None if no job is ready now."""
         if not self._ready:

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import ray
 from ray.autoscaler.sdk import request_resources
 
-from xltray.cluster.capacity import CapacityError, bundles, check_room, reserved
+from xltray.cluster.capacity import CapacityError, bundles, check_room, reserved, runs_jobs
 from xltray.cluster.interrupt import Interrupt
-from xltray.cluster.session import JOIN_SECONDS, Session
+from xltray.cluster.session import Session, Watch
 from xltray.cluster.split import fixed_servers
+from xltray.cluster.waiting import WaitingNotes, no_machine
 from xltray.spec_runtime import RuntimeSpec
+
+JOIN_SECONDS = 600.0
+"""Where some machines of a cluster are there, others that were started with them join within that time."""
 
 
 def fits(config: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> bool:
@@ -30,34 +33,60 @@ def await_room(
     runtime: RuntimeSpec,
     session: Session,
     interrupt: Interrupt,
+    watch: Watch,
     say: Callable[[str], None],
 ) -> None:
-    """See to it that the largest job of each kind fits somewhere.
+    """See to it that the largest job of each kind fits somewhere, or return once that is interrupted.
 
     A Ray on this machine alone stays as it is; a cluster's machines may still be starting, or be
-    started on demand.
+    started on demand. While there is none for jobs, that may take as long as it takes: spot machines are
+    out of stock for hours. Where some are there and too small, others are waited for ``JOIN_SECONDS``.
+
+    Raises:
+        CapacityError: if they stay too small.
+        Gone: from ``watch``, if Ray is lost meanwhile.
     """
-    deadline = time.monotonic() + JOIN_SECONDS
-    asked = False
+    notes = WaitingNotes(say)
+    asked, deadline = False, float("inf")
     while not interrupt.asked:
-        try:
-            for kind in sorted(kinds):
-                wanted = bundles(
-                    kind,
-                    threads=runtime.threads,
-                    device=session.device,
-                    servers=fixed_servers(runtime) or 1,
-                    processes=runtime.processes_per_finetune,
-                )
-                check_room(kind, wanted, ray.nodes())  # type: ignore[no-untyped-call]
+        watch()
+        wanted, error = _shortage(kinds, runtime, session.device, watch.nodes)
+        if error is None:
             break
-        except CapacityError as error:
-            if not session.can_grow or time.monotonic() > deadline:
-                raise
-            if not asked:
-                say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
-                request_resources(bundles=wanted)
-                asked = True
-            time.sleep(2)
+        if not session.can_grow:
+            raise error
+        if not asked:
+            request_resources(bundles=wanted)
+            asked = True
+        if not runs_jobs(session.device, watch.nodes):
+            deadline = float("inf")
+            notes(no_machine(session.device))
+        elif deadline == float("inf"):
+            deadline = time.monotonic() + JOIN_SECONDS
+            notes.over()
+            say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
+        elif time.monotonic() > deadline:
+            request_resources(bundles=[])
+            raise error
+        time.sleep(2)
     if asked:
         request_resources(bundles=[])
+
+
+def _shortage(
+    kinds: Iterable[str], runtime: RuntimeSpec, device: str, nodes: Iterable[Mapping[str, Any]]
+) -> tuple[list[dict[str, float]], CapacityError | None]:
+    """Return what a job reserves that does not fit, and what is wrong; nothing and None if all do."""
+    for kind in sorted(kinds):
+        wanted = bundles(
+            kind,
+            threads=runtime.threads,
+            device=device,
+            servers=fixed_servers(runtime) or 1,
+            processes=runtime.processes_per_finetune,
+        )
+        try:
+            check_room(kind, wanted, nodes)
+        except CapacityError as error:
+            return wanted, error
+    return [], None

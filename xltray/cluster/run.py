@@ -23,7 +23,8 @@ from ray.tune.stopper import CombinedStopper
 from rich.console import Console
 
 from xltray.cluster.callback import ProgressCallback
-from xltray.cluster.capacity import count_devices
+from xltray.cluster.capacity import CapacityError, count_devices
+from xltray.cluster.committed import committed, take_back
 from xltray.cluster.forecast import Work
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.jobgraph import JobGraph, State
@@ -46,7 +47,6 @@ from xltray.cluster.split import Split, fixed_servers
 from xltray.cluster.stranded import Stranded
 from xltray.cluster.trackers import Trackers
 from xltray.cluster.trial import JobTrial
-from xltray.errors import StoreError
 from xltray.events import Emit, silent
 from xltray.jobs import FinetuneJob, Job, SurfaceJob
 from xltray.plan import Plan
@@ -61,7 +61,8 @@ class RunOutcome:
 
     ``failed`` holds a message for each failed job (first line: the error; then the end of its
     traceback), ``skipped`` the id of the failed job that each skipped one would have needed.
-    ``lost`` says what happened if Ray itself was lost during the run; else it is empty.
+    ``lost`` says what happened if Ray itself was lost during the run; ``stopped`` why the run was given up
+    though Ray is there: what is left of its machines is too small. Else they are empty.
     """
 
     done: tuple[str, ...] = ()
@@ -69,6 +70,7 @@ class RunOutcome:
     skipped: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
     lost: str = ""
+    stopped: str = ""
 
 
 def run_plan(
@@ -90,11 +92,13 @@ def run_plan(
         emit: where events go, for machines.
         runners: "module:function" of the table of what runs the jobs.
 
-    A Ray that is lost during the run is no error: ``lost`` of the outcome tells.
+    A Ray that is lost during the run is no error, nor are machines that are: ``lost`` and ``stopped`` of
+    the outcome tell. After a run that was interrupted or lost its Ray, the store has no patience left, so
+    that the rest is quick even if the store is down.
 
     Raises:
         ClusterError: if Ray cannot be reached, or a machine does not see the store or the data.
-        CapacityError: if the machines are too small for a job.
+        CapacityError: if the machines that are there at the start are too small for a job.
     """
     graph = JobGraph(needed)
     if not needed:
@@ -105,7 +109,7 @@ def run_plan(
         emit=emit,
     )
     interrupt = Interrupt(board.say)
-    killed, lost = False, ""
+    killed, lost, stopped = False, "", ""
     try:
         with (
             open_session(plan.sweep.runtime, board.say) as session,
@@ -113,14 +117,17 @@ def run_plan(
             interrupt,
             board.shown(session.where),
         ):
-            _run_jobs(plan.sweep, graph, needed, store, board, session, interrupt, runners)
+            stopped = _run_jobs(plan.sweep, graph, needed, store, board, session, interrupt, runners)
     except KeyboardInterrupt:
         killed = True
     except LostRayError as error:
         lost = str(error)
     interrupted = killed or (interrupt.asked and not graph.finished)
-    done = tuple(id_ for id_, state in graph.states.items() if _is_done(state, needed[id_], store))
-    return RunOutcome(done, graph.failed, graph.skipped, interrupted, lost)
+    if interrupted or lost:
+        store.patience = 0.0
+    done = {*graph.of(State.DONE), *committed(graph, needed, store)}
+    in_order = tuple(id_ for id_ in needed if id_ in done)
+    return RunOutcome(in_order, graph.failed, graph.skipped, interrupted, lost, stopped)
 
 
 def _run_jobs(
@@ -132,15 +139,20 @@ def _run_jobs(
     session: Session,
     interrupt: Interrupt,
     runners: str,
-) -> None:
-    kinds: set[str] = {job.kind for job in needed.values()}
-    await_room(kinds, sweep.runtime, session, interrupt, board.say)
+) -> str:
+    """Run them; returns why that was given up, if it was."""
+    watch = Watch()
+
+    def wait_for_room() -> None:
+        kinds: set[str] = {needed[id_].kind for id_ in graph.of(State.WAITING)}
+        await_room(kinds, sweep.runtime, session, interrupt, watch, board.say)
+
+    wait_for_room()
     root = os.path.abspath(Path(sweep.data.root).expanduser())  # noqa: PTH100  (links are kept)
     if not interrupt.asked:
         check_sharing(store, root)
     settings = _trial_settings(sweep, store, root, session.device, runners)
     retries = Retries(sweep.runtime.retries, sweep.runtime.retries_after_loss)
-    watch = Watch()
 
     def devices() -> int:
         return count_devices(sweep.runtime.threads, session.device, watch.nodes)
@@ -149,23 +161,19 @@ def _run_jobs(
         searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
         progress = ProgressCallback(graph, needed, retries, board, watch, devices)
         trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
-        stranded = Stranded(lambda config: fits(config, watch.nodes))
+        stranded = Stranded(lambda config: fits(config, watch.nodes), devices, session.device, board.say)
         _fit(searcher, [progress, trackers, stranded], CombinedStopper(interrupt, stranded), session)
         if not stranded.asked:
             break
         board.say("Machines were lost for which jobs wait: these are started anew on what is left.")
-        _take_back(graph, needed, store)
-        await_room(kinds, sweep.runtime, session, interrupt, board.say)
-
-
-def _take_back(graph: JobGraph, jobs: Mapping[str, Job], store: Store) -> None:
-    """Have jobs that were handed out and did not start wait again."""
-    for id_, state in list(graph.states.items()):
-        if state is State.RUNNING:
-            if store.is_done(jobs[id_]):
-                graph.complete(id_)
-            else:
-                graph.retry(id_)
+        take_back(graph, needed, store)
+        if graph.finished:
+            break
+        try:
+            wait_for_room()
+        except CapacityError as error:
+            return f"machines were lost, and what is left is too small: {error}"
+    return ""
 
 
 def _work(job: Job, runtime: RuntimeSpec) -> Work:
@@ -178,15 +186,6 @@ def _work(job: Job, runtime: RuntimeSpec) -> Work:
         return work
     passes, like = len(job.grid) * len(job.scopes), job.bilingual_endpoint.id
     return work._replace(passes=passes, like=like, devices=fixed_servers(runtime) or 1)
-
-
-def _is_done(state: State, job: Job, store: Store) -> bool:
-    # A job that was running when the run was interrupted may just have committed its result.
-    try:
-        return state is State.DONE or (state is State.RUNNING and store.is_done(job))
-    except StoreError:
-        # The next run sees it.
-        return False
 
 
 def _trial_settings(sweep: SweepSpec, store: Store, root: str, device: str, runners: str) -> dict[str, Any]:

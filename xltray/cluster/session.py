@@ -19,6 +19,7 @@ from ray._private.utils import read_ray_address
 from ray.exceptions import RayError
 from ray.tune import TuneError
 
+from xltray.cluster.waiting import WaitingNotes
 from xltray.errors import XltrayError
 from xltray.spec_runtime import RuntimeSpec
 from xltray.termination import sigterm_kept
@@ -28,9 +29,6 @@ MOST_PENDING = 32
 WATCH_SECONDS = 5.0
 WATCH_ATTEMPTS = 4
 """Together well below the minute after which Ray ends a process that has lost its control store."""
-
-JOIN_SECONDS = 600.0
-"""Machines of a cluster that has just been brought up join within that time."""
 
 _DRIVER_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -51,7 +49,7 @@ _DRIVER_ENVIRONMENT = {
 
 
 class ClusterError(XltrayError):
-    """No Ray can be reached, or it has no machine to run on."""
+    """No Ray can be reached, or its machines do not see what they must."""
 
 
 class LostRayError(ClusterError):
@@ -142,7 +140,7 @@ def open_session(runtime: RuntimeSpec, say: Callable[[str], None]) -> Iterator[S
     """Connect to Ray as the runtime half of a sweep says; disconnect or stop it at the end.
 
     Raises:
-        ClusterError: if the Ray that was asked for cannot be reached, or stays without machines.
+        ClusterError: if the Ray that was asked for cannot be reached.
     """
     with ExitStack() as stack:
         stack.enter_context(environment(_DRIVER_ENVIRONMENT))
@@ -228,16 +226,13 @@ def _answers(address: str) -> bool:
 def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) -> str:
     if runtime.device != "auto":
         return runtime.device
-    deadline = time.monotonic() + JOIN_SECONDS
-    if growing and not _resources().get("CPU"):
-        say(f"no machine has joined the cluster yet; waiting up to {JOIN_SECONDS / 60:g} min")
-        while not _resources().get("CPU"):
-            if time.monotonic() > deadline:
-                raise ClusterError(
-                    "no machine with CPUs has joined the cluster. If it starts machines on demand, "
-                    "set runtime.device=cuda or cpu, so that it is known what to ask for."
-                )
-            time.sleep(2)
+    notes = WaitingNotes(say)
+    while growing and not _resources().get("CPU"):
+        notes(
+            "no machine has joined the cluster (if it starts them on demand, set runtime.device=cuda or cpu, "
+            "so that it is known what to ask for)"
+        )
+        time.sleep(2)
     if _resources().get("GPU"):
         return "cuda"
     if growing:

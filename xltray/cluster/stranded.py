@@ -4,6 +4,9 @@ A job's resources are fixed when it is handed out, and Tune waits for them as lo
 is lost before a surface that was to be split has started, that is for ever, unless another one comes. So
 when nothing else runs, and what waits fits no longer, the run begins again on the machines that are left:
 there is nothing to lose, and each surface is split anew.
+
+With no machine left at all there is nothing to begin again on. Tune's requests stand, and with them those
+to the autoscaler, so jobs start when a machine joins; meanwhile it is said now and then that they wait.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import Any
 
 from ray.tune import Callback, Stopper
 
+from xltray.cluster.waiting import WaitingNotes, no_machine
+
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0
 """Ray itself has waited long enough before it called the machine lost."""
@@ -22,9 +27,25 @@ PATIENCE_SECONDS = 10.0
 class Stranded(Callback, Stopper):
     """Asks Tune to stop when all that is left are jobs that fit nowhere; hand it over as both."""
 
-    def __init__(self, fits: Callable[[Mapping[str, Any]], bool]) -> None:
-        """Ask ``fits`` whether a trial of this configuration has room on the machines at hand."""
+    def __init__(
+        self,
+        fits: Callable[[Mapping[str, Any]], bool],
+        devices: Callable[[], int],
+        device: str,
+        say: Callable[[str], None],
+    ) -> None:
+        """Watch the trials of a run.
+
+        Args:
+            fits: tells whether a trial of this configuration has room on the machines at hand.
+            devices: tells how many processes that hold a device these machines have room for.
+            device: what jobs compute on.
+            say: is told when jobs wait for a machine.
+        """
         self.asked = False
+        self._devices = devices
+        self._device = device
+        self._waits = WaitingNotes(say)
         self._fits = fits
         self._looked = float("-inf")
         self._since: float | None = None
@@ -41,10 +62,21 @@ class Stranded(Callback, Stopper):
         )
         if not stuck:
             self._since = None
+            self._waits.over()
         elif self._since is None:
             self._since = now
+        elif now - self._since >= PATIENCE_SECONDS:
+            self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        if not self._devices():
+            self._waits(no_machine(self._device))
+        elif self._waits.under_way:
+            # One has joined. What else does may follow in a moment.
+            self._since = now
+            self._waits.over()
         else:
-            self.asked = now - self._since >= PATIENCE_SECONDS
+            self.asked = True
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Stop no single trial."""

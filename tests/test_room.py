@@ -1,0 +1,149 @@
+"""How long a run waits for machines, and what it says meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from xltray.cluster import room, session, waiting
+from xltray.cluster.capacity import CapacityError, runs_jobs
+from xltray.cluster.interrupt import Interrupt
+from xltray.cluster.room import await_room
+from xltray.cluster.session import Session
+from xltray.spec_runtime import RuntimeSpec
+
+HOUR = 3600.0
+
+Machine = tuple[float, float, dict[str, float]]
+"""From when, until when (in seconds), and its resources."""
+
+
+class Cluster:
+    """Machines that come and go while somebody waits; time passes only when somebody sleeps."""
+
+    def __init__(self, *machines: Machine) -> None:
+        """With a head that runs no jobs."""
+        self.machines = [(0.0, float("inf"), {"memory": 1.0}), *machines]
+        self.now = 0.0
+        self.said: list[str] = []
+        self.asked: list[list[dict[str, float]]] = []
+        self.interrupt = Interrupt(self.said.append)
+        self.interrupt_at = float("inf")
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": begin <= self.now < end, "Resources": has} for begin, end, has in self.machines]
+
+    def __call__(self) -> None:
+        """In the place of ``Watch``, which looks whether Ray is there."""
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.interrupt.asked = self.now >= self.interrupt_at
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Wait on a cluster; returns how many seconds that took."""
+
+    def run(cluster: Cluster, *, can_grow: bool = True, device: str = "cpu", **runtime: Any) -> float:
+        monkeypatch.setattr(room.time, "monotonic", lambda: cluster.now)
+        monkeypatch.setattr(room.time, "sleep", cluster.sleep)
+        monkeypatch.setattr(room, "request_resources", lambda bundles: cluster.asked.append(bundles))
+        here = Session("here", device, can_grow, pending=2)
+        kinds = {"finetune", "surface"}
+        await_room(kinds, RuntimeSpec(**runtime), here, cluster.interrupt, cluster, cluster.said.append)  # type: ignore[arg-type]
+        return cluster.now
+
+    return run
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_first_machine_is_waited_for_without_a_limit(wait: Any, device: str) -> None:
+    has = {"CPU": 4.0} if device == "cpu" else {"CPU": 4.0, "GPU": 1.0}
+    cluster = Cluster((3 * HOUR, 9 * HOUR, has))
+    assert wait(cluster, device=device) == 3 * HOUR
+    what = "no machine for jobs" if device == "cpu" else "no machine with GPUs for jobs"
+    assert cluster.said[0] == f"{what}; waiting; Ctrl-C ends"
+    assert cluster.said[-1] == f"{what}; waiting, 175 min so far; Ctrl-C ends"
+    assert len(cluster.said) == 3 * HOUR / waiting.NOTE_SECONDS
+    assert cluster.asked == [[{"CPU": 1.0, **({"GPU": 1.0} if device == "cuda" else {})}], []]
+
+
+def test_machines_that_are_there_and_too_small_end_it_after_ten_minutes(wait: Any) -> None:
+    cluster = Cluster((0, 9 * HOUR, {"CPU": 2.0}))
+    with pytest.raises(CapacityError, match="a finetune job needs 3 CPU on one machine; found at most 2 CPU"):
+        wait(cluster, threads=3)
+    assert room.JOIN_SECONDS < cluster.now <= room.JOIN_SECONDS + 4
+    assert len(cluster.said) == 1
+    assert cluster.said[0].endswith("Waiting up to 10 min for such a machine to join.")
+    assert cluster.asked == [[{"CPU": 3.0}], []], "what was asked for is taken back"
+
+
+def test_these_ten_minutes_begin_with_the_first_machine_and_again_with_the_next(wait: Any) -> None:
+    small = {"CPU": 2.0}
+    cluster = Cluster(
+        (HOUR, HOUR + 500, small), (2 * HOUR, 2 * HOUR + 500, small), (3 * HOUR, 9 * HOUR, small)
+    )
+    with pytest.raises(CapacityError):
+        wait(cluster, threads=3)
+    assert 0 < cluster.now - 3 * HOUR - room.JOIN_SECONDS <= 4
+    late = Cluster((HOUR, 9 * HOUR, small), (HOUR + 500, 9 * HOUR, {"CPU": 4.0}))
+    assert wait(late, threads=3) == HOUR + 500
+
+
+def test_a_ray_on_this_machine_alone_is_not_waited_for(wait: Any) -> None:
+    cluster = Cluster((0, HOUR, {"CPU": 2.0}))
+    with pytest.raises(CapacityError):
+        wait(cluster, can_grow=False, device="cuda")
+    assert cluster.now == 0
+    assert not cluster.said
+
+
+def test_nothing_is_said_where_there_is_room(wait: Any) -> None:
+    cluster = Cluster((0, HOUR, {"CPU": 2.0}))
+    assert wait(cluster, threads=2) == 0
+    assert not cluster.said
+    assert not cluster.asked
+
+
+def test_an_interrupt_ends_the_wait(wait: Any) -> None:
+    cluster = Cluster()
+    cluster.interrupt_at = HOUR
+    assert wait(cluster) == HOUR
+    assert cluster.asked[-1] == []
+
+
+@pytest.mark.parametrize(
+    ("device", "has", "expected"),
+    [
+        ("cpu", {"CPU": 1.0}, True),
+        ("cpu", {"CPU": 0.0, "GPU": 4.0}, False),
+        ("cuda", {"CPU": 8.0}, False),
+        ("cuda", {"CPU": 8.0, "GPU": 1.0}, True),
+    ],
+)
+def test_which_machines_are_for_jobs(device: str, has: dict[str, float], expected: bool) -> None:
+    assert runs_jobs(device, [{"Alive": True, "Resources": has}]) is expected
+    assert not runs_jobs(device, [{"Alive": False, "Resources": has}])
+
+
+def test_an_unknown_device_waits_for_the_first_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster((2 * HOUR, 9 * HOUR, {"CPU": 4.0, "GPU": 1.0}))
+
+    def resources() -> dict[str, float]:
+        return {
+            name: amount
+            for node in cluster.nodes
+            if node["Alive"]
+            for name, amount in node["Resources"].items()
+        }
+
+    monkeypatch.setattr(session, "_resources", resources)
+    monkeypatch.setattr(session.time, "monotonic", lambda: cluster.now)
+    monkeypatch.setattr(session.time, "sleep", cluster.sleep)
+    assert session._device(RuntimeSpec(), growing=True, say=cluster.said.append) == "cuda"
+    assert cluster.now == 2 * HOUR
+    assert "if it starts them on demand, set runtime.device=cuda or cpu" in cluster.said[0]
+    assert "115 min so far" in cluster.said[-1]
