@@ -180,7 +180,7 @@ def test_only_the_secret_is_hidden() -> None:
     assert redacted(sentence) == hidden
 
 
-@pytest.mark.parametrize(
+STORAGES = pytest.mark.parametrize(
     "storage",
     [
         "s3://bucket/x",
@@ -188,11 +188,21 @@ def test_only_the_secret_is_hidden() -> None:
         "gs://anonymous@bucket/x",
         "abfs://container@account.dfs.core.windows.net/x?credential_kind=cli",
         "/shared/a:b@c",
-        "/shared/x?sig=1",
         "file:///shared/a:b@c",
         "here",
     ],
 )
+
+
+@STORAGES
+def test_what_holds_no_secret_is_shown(storage: str) -> None:
+    assert (
+        redacted(f"Start it (sweep storage={storage}), or check")
+        == f"Start it (sweep storage={storage}), or check"
+    )
+
+
+@STORAGES
 def test_other_storages_are_taken(storage: str) -> None:
     assert load_sweep(REPOSITORY / "sweeps/full.yaml", [f"storage={storage}"]).storage == storage
 
@@ -211,3 +221,7 @@ def test_a_token_as_user_is_refused() -> None:
             REPOSITORY / "sweeps/full.yaml", ["data.sources.ud.repositories=https://hunter2@github.com/x"]
         )
     assert SECRET not in str(caught.value)
+
+
+def test_a_path_has_no_query() -> None:
+    assert load_sweep(REPOSITORY / "sweeps/full.yaml", ["storage=/x?sig=1"]).storage == "/x?sig=1"

@@ -29,7 +29,7 @@ _SECRET_KEY = re.compile(
 )
 # In a word of a message: scheme and user. What has no slashes after it may be a user too.
 _SHOWN_USER = re.compile(
-    rf"(?!file:///)(?:\b(?P<scheme>{_SCHEME}/+)|(?<![\w/.~+-]){_SCHEME}(?!\s)).*@", re.DOTALL
+    rf"(?!file:///)(?:\b(?P<scheme>{_SCHEME}/+)|(?<![\w/.~+-])(?={_SCHEME}\S))(?P<user>.*)@", re.DOTALL
 )
 # To the end of the word, as a secret may hold "&"; quotes and points after it are the message's.
 _VALUE = re.compile(r"""\S*?(?=['"]?[).,:;\]}]*(?:\s|$))""")
@@ -64,8 +64,11 @@ def first_secret(value: object) -> str | None:
 
 
 def redacted(text: str) -> str:
-    """Hide users, passwords and secrets of queries in all URLs of a message."""
-    return re.sub(r"\S*@\S*", lambda word: _without_user(word[0]), _without_values(text, _VALUE))
+    """Hide passwords, and secrets of queries, in all URLs of a message.
+
+    A user alone stays, where it is no secret: commands that people are told to type have it.
+    """
+    return re.sub(r"\S+", lambda word: _without_user(word[0]), _without_values(text, _VALUE))
 
 
 def redacted_value(text: str) -> str:
@@ -74,7 +77,11 @@ def redacted_value(text: str) -> str:
 
 
 def _without_user(word: str) -> str:
-    return _SHOWN_USER.sub(lambda found: f"{found['scheme'] or ''}{_HIDDEN}@", word)
+    def shown(found: re.Match[str]) -> str:
+        secret = ":" in unquote(found["user"]) or _WEB_USER.match(found[0])
+        return f"{found['scheme'] or ''}{_HIDDEN}@" if secret else found[0]
+
+    return _SHOWN_USER.sub(shown, word) if "@" in word else word
 
 
 def _without_values(text: str, value: re.Pattern[str]) -> str:
