@@ -84,6 +84,9 @@ def _sound_part(tree: Located, error: ValidationError) -> SweepSpec | None:
     What must be there is replaced by something that no check objects to.
     """
     wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    if "data" in wrong:
+        # It says which languages there are.
+        wrong |= {"pairs", "third_languages", "encoders"}
     stand_in = {
         "name": "sound",
         "tasks": ["pos"],
