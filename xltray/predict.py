@@ -26,6 +26,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xltray.commands import sweep_command
+from xltray.credentials import redacted_value
 from xltray.errors import INTERRUPTED, PredictionError, Problem, Refusal, SweepFileError, XltrayError
 from xltray.grid import CORNERS, Point, coordinate
 from xltray.inputs import FileInputs, check_names
@@ -189,7 +190,7 @@ def _write(
         # Before a model is loaded for nothing.
         (target or store).check_writable()
     outcome = write_cells(cells, context, points, target, console.print)
-    where = out or f"{sweep.storage}/predictions"
+    where = redacted_value(out) or f"{sweep.storage}/predictions"
     if outcome.files:
         console.print(f"Wrote {outcome.files} files to {where}. All give the counts of their cells.")
     else:
