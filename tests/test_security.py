@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_sweeps import MINIMAL
 from pydantic import ValidationError
@@ -111,6 +111,9 @@ def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@example(field="seeds={}", url="s3://me:hunter2 hunter2@host/x")
+@example(field="storage={}", url="s3://AKIA:hunter2/hunter2@host/x")
+@example(field="storage={}", url="s3://me:hunter2?sig=hunter2@host")
 @given(field=st.sampled_from([*TAKE_TEXT, *DO_NOT]), url=URLS)
 @settings(deadline=None, max_examples=60)
 def test_a_secret_in_any_field_is_refused_and_not_shown(sweep_file: Path, field: str, url: str) -> None:
