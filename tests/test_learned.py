@@ -171,6 +171,21 @@ def test_a_broken_list_is_made_anew(tiny: Tiny, tmp_path: Path, content: bytes) 
 
 
 @pytest.mark.parametrize(
+    "content", [b"{", b"\xff", b"[]", b'{"learned": false}', b'{"learned": false, "baselines": 1}']
+)
+def test_a_damaged_endpoint_is_named_and_left_out(tiny: Tiny, tmp_path: Path, content: bytes) -> None:
+    own = tiny.copied(tmp_path / "store")
+    before = find_unlearned(own.plan, own.store)
+    damaged, *others = before
+    own.store.write_bytes(f"endpoints/{damaged}/DONE.json", content)
+    said: list[str] = []
+    assert list(find_unlearned(own.plan, own.store, said.append)) == others
+    (line,) = said
+    assert line.startswith(f"endpoints/{damaged}/DONE.json in the store {own.store.uri} has changed since")
+    assert f"Delete endpoints/{damaged} from the store" in line
+
+
+@pytest.mark.parametrize(
     "entry",
     [
         3,

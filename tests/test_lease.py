@@ -50,7 +50,9 @@ def test_it_beats_and_goes(store: Store) -> None:
 def test_a_second_driver_on_this_machine_is_refused_at_once(store: Store) -> None:
     with holding(store):
         begin = time.monotonic()
-        with pytest.raises(LeaseError, match=r"sweep s in .* being run: found process \d+ on .*Ctrl-C there"):
+        with pytest.raises(
+            LeaseError, match=r"^sweep s in /\S+ is being run: found process \d+ on .*Ctrl-C there"
+        ):
             holding(store).__enter__()
         assert time.monotonic() - begin < PATIENCE
         with hold_lease(store, "another", print):

@@ -90,7 +90,7 @@ def test_a_failed_job_skips_what_needs_it_and_the_rest_goes_on(store: Store) -> 
     assert any("in fake_finetune" in line for line in trace)
     assert outcome.failed[refused.id] == "CornerMismatchError: counts differ"
     assert (
-        f"its result is not in the store: found no complete result in Store('{store.uri}')"
+        f"its result is not in the store: found no complete result in {store.uri}"
         in (outcome.failed[forgetful.id])
     )
     assert "a path that all of them share, or an object store" in outcome.failed[forgetful.id]

@@ -278,6 +278,7 @@ def test_what_differs_from_the_sweep_last_started_is_said(
     assert "differs" not in printed, "that changes no result"
     _, printed = told(capsys, "seeds=[0,1,2]", "finetune.epochs=9")
     assert "as it was last started. It now differs in finetune, seeds; " in printed
+    assert f"{sys.orig_argv[0]} -m xltray.sweep tiny.yaml 'seeds=[0,1,2]' finetune.epochs=9\n" in printed
     own.store.delete("sweeps/tiny/sweep.yaml")
     _, printed = told(capsys, "seeds=[0,1,2]")
     assert "differs" not in printed
@@ -307,10 +308,10 @@ def test_a_sweep_that_was_never_started(
         "encoders": {"a": {"checkpoint": "x"}},
     }
     Path("new.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert main(["new.yaml"]) == 2
+    assert main(["new.yaml", "storage=else where"]) == 2
     shown = capsys.readouterr().err
-    assert "sweep 'new' is not in results/new: found no sweeps/new/plan.json; expected the plan" in shown
-    assert "Start it (python -m xltray.sweep new.yaml), or check" in shown
+    assert "sweep 'new' is not in else where: found no sweeps/new/plan.json; expected the plan" in shown
+    assert f"Start it ({sys.orig_argv[0]} -m xltray.sweep new.yaml 'storage=else where'), or check" in shown
     assert not Path("results").exists()
 
 
@@ -321,6 +322,17 @@ def test_a_wrong_sweep_file(
     Path("bad.yaml").write_text("tsaks: [pos]\n", encoding="utf-8")
     assert main(["bad.yaml"]) == 2
     assert "Did you mean 'tasks'" in capsys.readouterr().err
+
+
+def test_a_damaged_endpoint_is_named_beside_the_table(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = own.endpoint("pos", "qad").id
+    own.store.write_bytes(f"endpoints/{damaged}/DONE.json", b"{")
+    assert main(["tiny.yaml"]) == 0
+    printed = capsys.readouterr()
+    assert "Sweep tiny" in printed.out
+    assert f"endpoints/{damaged}/DONE.json in the store {own.store.uri} has changed" in printed.err
+    assert main(["tiny.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["finetune"]["done"] == 10
 
 
 def test_a_broken_plan_is_an_error_that_says_where(own: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
@@ -337,7 +349,7 @@ def test_a_plan_of_another_version_is_an_error_that_says_what_to_do(
     assert main(["tiny.yaml"]) == 2
     shown = capsys.readouterr().err
     assert f"sweeps/tiny/plan.json in {own.sweep.storage}: found what is no plan" in shown
-    assert "python -m xltray.sweep tiny.yaml" in shown
+    assert f"{sys.orig_argv[0]} -m xltray.sweep tiny.yaml" in shown
 
 
 @pytest.mark.parametrize("content", [[], {}, {"failed": 1}])

@@ -118,6 +118,29 @@ def test_mistakes_of_form_do_not_hide_unknown_names(
         assert found in said
 
 
+def test_a_mistake_in_the_data_makes_no_languages_unknown(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster
+) -> None:
+    data = {**SWEEP["data"], "toy": {"trian": 4}}
+    said = refused([write({"data": data, "third_languages": ["qac"]})], 2, capsys, cluster)
+    assert "1 to mend" in said
+    assert "data.toy.trian: found the unknown key 'trian'" in said
+    # What needs no data is still checked.
+    said = refused([write({"data": data, "tasks": ["poss"]})], 2, capsys, cluster)
+    assert "2 to mend" in said
+    assert "tasks[0]: found 'poss'" in said
+
+
+@pytest.mark.parametrize("limit", ["x", "0", "-1", "1.5"])
+def test_a_limit_that_is_none(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([write(), f"--limit={limit}"])
+    assert caught.value.code == 2
+    assert (
+        f"argument --limit: found {limit!r}; expected a whole number of at least 1" in capsys.readouterr().err
+    )
+
+
 def test_a_store_that_cannot_be_written(capsys: pytest.CaptureFixture[str], cluster: FakeCluster) -> None:
     Path("results").write_text("a file in the way", encoding="utf-8")
     said = refused([write()], 2, capsys, cluster)

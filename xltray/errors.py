@@ -20,9 +20,10 @@ A message says where, what was found, what was expected and what to do.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from xltray.credentials import redacted
 
 _ITEM = "  - "
 INTERRUPTED = 130
@@ -46,7 +47,7 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.where}: found {self.found}; expected {self.expected}"
-        return f"{text}. {self.advice}" if self.advice else text
+        return redacted(f"{text}. {self.advice}" if self.advice else text)
 
 
 class ProblemsError(XltrayError):
@@ -138,11 +139,6 @@ def summary(message: str) -> str:
     """Return the first line of an error's message, with the first problem where it is only a heading."""
     first, *rest = message.strip().split("\n")
     return f"{first} {rest[0].removeprefix(_ITEM)}" if rest and rest[0].startswith(_ITEM) else first
-
-
-def redacted(text: str) -> str:
-    """Leave out the password of a URI such as s3://key:secret@bucket."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: int | None = None) -> str:

@@ -42,7 +42,7 @@ def read_failures(name: str, store: Store) -> Failures:
             return Failures({id_: str(message) for id_, message in failed.items()}, skipped)
     advice = "Delete it; the next run writes it anew."
     found = "no messages of failed jobs"
-    raise StoreError(str(Problem(f"{path} in {store!r}", found, 'an object with "failed"', advice)))
+    raise StoreError(str(Problem(f"{path} in {store}", found, 'an object with "failed"', advice)))
 
 
 def write_failures(plan: Plan, store: Store, now: Failures, done: Collection[str]) -> None:

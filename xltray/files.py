@@ -21,7 +21,8 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 import pyarrow.fs
 
-from xltray.errors import DamagedFileError, StoreError, redacted
+from xltray.credentials import redacted, redacted_value, secret_in
+from xltray.errors import DamagedFileError, StoreError
 from xltray.tablefile import DamagedTableError, decode, encode
 
 TEMPORARY = ".tmp"
@@ -80,6 +81,9 @@ class Files:
 
     def __repr__(self) -> str:
         return f"Store({self._shown!r})"
+
+    def __str__(self) -> str:
+        return self._shown
 
     def check_writable(self) -> None:
         """Write and remove a small file.
@@ -172,7 +176,7 @@ class Files:
     @property
     def _shown(self) -> str:
         """The URI as messages may show it."""
-        return redacted(self.uri)
+        return redacted_value(self.uri)
 
     def _at(self, path: str) -> str:
         return posixpath.join(self._root, path) if path else self._root
@@ -244,11 +248,14 @@ class Files:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            reason = redacted(next(iter(str(error).splitlines()), type(error).__name__))
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            # Arrow may name a part of a malformed URI, in which a secret is not told from the rest.
+            reason = type(error).__name__ if secret_in(self.uri) else redacted(said)
             what = f"{path} in the store {self._shown}" if path else f"the store {self._shown}"
             failure = StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}")
             failure.may_pass = _may_pass(verb, error)
-            raise failure from error
+            # A traceback would show what was hidden here.
+            raise failure from (error if reason == said else None)
 
 
 def _may_pass(verb: str, error: Exception) -> bool:

@@ -111,6 +111,15 @@ class Folders(Files):
             if info.size != expected["size"]:
                 raise self._damaged(path, name, _size(info.size), _size(expected["size"]))
 
+    def read_done(self, path: str) -> dict[str, Any]:
+        """Return what the DONE.json of a published folder says.
+
+        Raises:
+            DamagedError: if that is not what xltray writes.
+            StoreError: if there is none.
+        """
+        return self._done(path, self.read_bytes(f"{path}/{DONE}"))
+
     def set_aside(self, damage: DamagedError) -> None:
         """Let a damaged folder count no more, so that it is made anew; its BROKEN.json says why."""
         self.write_json(f"{damage.folder}/{BROKEN}", {"problem": damage.problem})
@@ -141,13 +150,19 @@ class Folders(Files):
             )
         return self.read_bytes(f"{path}/{DONE}")
 
-    def _files(self, path: str, marker: bytes) -> dict[str, Any]:
-        """Return what the content of DONE.json says of a published folder's files."""
+    def _done(self, path: str, marker: bytes) -> dict[str, Any]:
+        """Return the content of DONE.json as an object."""
         try:
             done = json.loads(marker)
         except ValueError as error:
             raise self._damaged(path, DONE, f"no JSON ({error})", "an object") from error
-        files = done.get("files") if isinstance(done, dict) else None
+        if not isinstance(done, dict):
+            raise self._damaged(path, DONE, "no object", "one")
+        return done
+
+    def _files(self, path: str, marker: bytes) -> dict[str, Any]:
+        """Return what the content of DONE.json says of a published folder's files."""
+        files = self._done(path, marker).get("files")
         if not isinstance(files, dict) or not all(map(_is_entry, files.values())):
             raise self._damaged(path, DONE, "no list of files", "one with the size and SHA-256 of each")
         return files

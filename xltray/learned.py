@@ -8,11 +8,12 @@ nobody has to average over it unawares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from xltray.errors import StoreError
+from xltray.errors import DamagedError, StoreError
+from xltray.events import silent
 from xltray.folders import DONE
 from xltray.jobs import FinetuneJob, SurfaceJob
 from xltray.plan import Plan
@@ -58,22 +59,33 @@ def not_learned(job: SurfaceJob, store: Store) -> str | None:
     return failed if failed or None not in verdicts.values() else None
 
 
-def find_unlearned(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
+def find_unlearned(
+    plan: Plan, store: Store, say: Callable[[str], None] = silent
+) -> dict[str, dict[str, Any]]:
     """Return what is to say of each endpoint of a plan that did not learn, by id.
 
-    Endpoints may be deleted once their surfaces are done; of those, what was last written counts.
+    Endpoints may be deleted once their surfaces are done; of those, what was last written counts. ``say`` is
+    told of each folder whose DONE.json is damaged: it is left out.
     """
     jobs = {job.id: job for job in plan.jobs.values() if isinstance(job, FinetuneJob)}
     there = store.done_ids(plan.jobs.values())
     needed = plan.needed(there)
+
+    def verdict(id_: str) -> Mapping[str, Any] | DamagedError | None:
+        try:
+            return _unlearned(store, jobs[id_])
+        except DamagedError as damage:
+            return damage
+
+    present = [id_ for id_ in jobs if id_ in there]
     with ThreadPoolExecutor(READERS) as readers:
-        present = [id_ for id_ in jobs if id_ in there]
-        records = dict(zip(present, readers.map(lambda id_: _record(store, jobs[id_]), present), strict=True))
-    found = {
-        id_: _entry(plan, jobs[id_], record)
-        for id_, record in records.items()
-        if record.get("learned") is False
-    }
+        verdicts = dict(zip(present, readers.map(verdict, present), strict=True))
+    found = {}
+    for id_, told in verdicts.items():
+        if isinstance(told, DamagedError):
+            say(str(told))
+        elif told is not None:
+            found[id_] = _entry(plan, jobs[id_], told)
     earlier = {
         id_: entry
         for id_, entry in _earlier(plan, store).items()
@@ -112,8 +124,19 @@ def _entry(plan: Plan, job: FinetuneJob, record: Mapping[str, Any]) -> dict[str,
 
 
 def _record(store: Store, job: FinetuneJob) -> Mapping[str, Any]:
-    record = store.read_json(f"{store.endpoint_path(job.id)}/{DONE}")
-    return record if isinstance(record, dict) else {}
+    return store.read_done(store.endpoint_path(job.id))
+
+
+def _unlearned(store: Store, job: FinetuneJob) -> Mapping[str, Any] | None:
+    """Return the record of an endpoint that did not learn, None of any other; DamagedError if broken."""
+    record = _record(store, job)
+    if record.get("learned") is not False:
+        return None
+    if not _can_be_described(job.id, record):
+        folder = store.endpoint_path(job.id)
+        problem = "has changed since it was written: found no baselines, expected those of each language"
+        raise DamagedError(folder, f"{folder}/{DONE} in the store {store} {problem}")
+    return record
 
 
 def _earlier(plan: Plan, store: Store) -> Mapping[str, Any]:

@@ -189,7 +189,7 @@ def _await_free(store: Store, path: str, name: str, say: Say, patience: float) -
 
 def _refusal(lease: dict[str, Any], name: str, store: Store) -> LeaseError:
     return LeaseError(
-        f"sweep {name} in {store!r} is being run: found {_who(lease)}, expected no other driver. "
+        f"sweep {name} in {store} is being run: found {_who(lease)}, expected no other driver. "
         "Wait for it, or stop it (Ctrl-C there)."
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from xltray.credentials import redacted_value
 from xltray.errors import Problem, did_you_mean
 from xltray.spec_types import LANGUAGE_PATTERN, NAME_PATTERN
 from xltray.yaml_source import KeyPath, Located, dotted
@@ -69,7 +70,7 @@ def describe(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text {value!r}"
+        return f"the text {redacted_value(value)!r}"
     if isinstance(value, dict):
         return f"a mapping with {', '.join(value)}" if value else "an empty mapping"
     if isinstance(value, list | tuple):
@@ -153,7 +154,7 @@ def _advice(kind: str, value: Any) -> str:
         except ValueError:
             return ""
     if kind == "tuple_type" and isinstance(value, str | int | float):
-        return f"Write [{value}]."
+        return f"Write [{redacted_value(str(value))}]."
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "Put it in quotes."
     return ""

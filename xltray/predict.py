@@ -18,7 +18,6 @@ scores, 2 the sweep file, an option or the store is wrong, 3 data is missing or 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -26,6 +25,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from xltray.commands import sweep_command
+from xltray.credentials import redacted_value
 from xltray.errors import INTERRUPTED, PredictionError, Problem, Refusal, SweepFileError, XltrayError
 from xltray.grid import CORNERS, Point, coordinate
 from xltray.inputs import FileInputs, check_names
@@ -48,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         points = read_points(options.points) or CORNERS
         sweep = load_sweep(options.sweep, options.overrides, checks=[check_names])
-        again = [sys.orig_argv[0], "-m", "xltray.sweep", str(options.sweep), *options.overrides]
-        advice = f"Finish the sweep: {shlex.join(again)}"
+        advice = f"Finish the sweep: {sweep_command(options.sweep, options.overrides)}"
         predict_sweep(sweep, console, points=points, globs=options.cells, out=options.out, unfinished=advice)
     except XltrayError as error:
         print(error, file=sys.stderr)
@@ -190,7 +190,7 @@ def _write(
         # Before a model is loaded for nothing.
         (target or store).check_writable()
     outcome = write_cells(cells, context, points, target, console.print)
-    where = out or f"{sweep.storage}/predictions"
+    where = redacted_value(out) or f"{sweep.storage}/predictions"
     if outcome.files:
         console.print(f"Wrote {outcome.files} files to {where}. All give the counts of their cells.")
     else:

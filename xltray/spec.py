@@ -31,7 +31,6 @@ from xltray.spec_types import (
     Scope,
     Spec,
     Split,
-    Storage,
     mistake,
 )
 
@@ -213,7 +212,7 @@ class SweepSpec(Spec):
     """A whole sweep: the grid task x (source, target) x seed x encoder and how to run it."""
 
     name: Name = Field(description="names the sweep in the store; default: the file's name")
-    storage: Storage = Field("", description="where everything is kept; default: results/<name>")
+    storage: str = Field("", description="where everything is kept; default: results/<name>")
     data: DataSpec = DataSpec()
     tasks: Annotated[Items[str], Field(min_length=1), Distinct] = Field(description="what is fine-tuned for")
     pairs: Annotated[

@@ -19,10 +19,12 @@ from pydantic import (
     Field,
     PlainSerializer,
     TypeAdapter,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from xltray.credentials import INSTEAD, first_secret
 from xltray.grid import Grid
 
 Split = Literal["train", "dev", "test"]
@@ -49,19 +51,6 @@ def mistake(found: str, expected: str) -> PydanticCustomError:
     return PydanticCustomError(
         "mistake", "found {found}; expected {expected}", {"found": found, "expected": expected}
     )
-
-
-def _without_password(uri: str) -> str:
-    # The sweep file is printed and recorded with the results; what is wrong must not be shown either.
-    if re.search(r"://[^/@\s]*:[^/@\s]*@", uri):
-        raise mistake(
-            "a password in the URI",
-            "none: credentials come from the environment (AWS_ACCESS_KEY_ID, ...) or the machine's profile",
-        )
-    return uri
-
-
-Storage = Annotated[str, AfterValidator(_without_password)]
 
 
 def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -103,11 +92,25 @@ Exact = Annotated[
 
 
 class Spec(BaseModel):
-    """Base of all models of the sweep file: frozen and strict, and an unknown key is an error."""
+    """Base of all models of the sweep file: frozen and strict; unknown keys and secrets are errors."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        # Pydantic's own message would show what a refused URL holds.
+        hide_input_in_errors=True,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _without_secrets(cls, value: Any) -> Any:
+        # Of every field, whatever it is for: the sweep file is printed, and recorded with the results.
+        if found := first_secret(value):
+            raise mistake(found, INSTEAD)
+        return value
 
 
 class AxisSpec(Spec):

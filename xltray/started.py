@@ -53,7 +53,7 @@ def read_sweep(name: str, store: Store) -> SweepSpec:
     except (ValueError, yaml.YAMLError) as error:
         found = f"what is no sweep of this version of xltray ({type(error).__name__})"
         advice = "Run the sweep again; it writes that file anew."
-        problem = Problem(f"{path} in {store!r}", found, "a resolved sweep file", advice)
+        problem = Problem(f"{path} in {store}", found, "a resolved sweep file", advice)
         raise StoreError(str(problem)) from error
 
 

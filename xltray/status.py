@@ -27,6 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from xltray.commands import sweep_command
 from xltray.errors import XltrayError, summary
 from xltray.failures import read_failures
 from xltray.jobs import KINDS, Job
@@ -52,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="jobs, by id")
     parser.add_argument("--json", action="store_true", help="one JSON object, for machines")
     options = parser.parse_intermixed_args(arguments)
+    start = sweep_command(options.sweep, options.overrides)
     try:
         sweep = load_sweep(options.sweep, options.overrides)
         store = Store(sweep.storage)
-        jobs = read_jobs(sweep, store, f"python -m xltray.sweep {options.sweep}")
+        jobs = read_jobs(sweep, store, start)
         failures = read_failures(sweep.name, store).failed
         plan = Plan(sweep, {job.id: job for job in jobs})
         shown = dict(plan.jobs)
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         saved = saved_shares([job for job in shown.values() if job.id not in done], store)
         running = running_jobs(store, lambda text: print(text, file=sys.stderr))
         states = job_states(plan, done, failures, running, saved)
-        unlearned = find_unlearned(plan, store)
+        unlearned = find_unlearned(plan, store, lambda text: print(text, file=sys.stderr))
         changed = differing(sweep, store)
     except XltrayError as error:
         print(error, file=sys.stderr)
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps({"sweep": sweep.name, "storage": sweep.storage, **found}))
     else:
-        _print(sweep.name, found, f"python -m xltray.sweep {options.sweep}")
+        _print(sweep.name, found, start)
     return 0
 
 
@@ -104,7 +106,7 @@ def _print(name: str, found: Mapping[str, Any], command: str) -> None:
     if found["changed"]:
         console.print(
             f"This is the sweep as it was last started. It now differs in {', '.join(found['changed'])}; "
-            f"what that changes is shown once it runs: {command} ..."
+            f"what that changes is shown once it runs: {command}"
         )
 
 

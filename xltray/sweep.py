@@ -19,15 +19,16 @@ and change no exit code.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from xltray.commands import sweep_command
 from xltray.errors import INTERRUPTED, DamagedError, XltrayError
 from xltray.estimate import estimate
 from xltray.events import Emit, JsonLines, RunningJobs, silent
@@ -106,20 +107,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"found {number}; expected at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number of at least 1")
+    return int(text)
 
 
 def _commands(options: argparse.Namespace) -> Commands:
-    # The interpreter as it was called: there may be no `python` on the path.
-    whole = [sys.orig_argv[0], "-m", "xltray.sweep", str(options.sweep), *options.overrides]
-    whole += ["--write-predictions"] if options.write_predictions else []
-    only = [part for pattern in options.only for part in ("--only", pattern)]
-    limit = ["--limit", str(options.limit)] if options.limit else []
-    failed = [*whole, *only, *limit, "--retry-failed"]
-    again = failed if options.retry_failed else failed[:-1]
-    return Commands(again=shlex.join(again), whole=shlex.join(whole), failed=shlex.join(failed))
+    always = ["--write-predictions"] if options.write_predictions else []
+    narrowed = [*always, *(part for pattern in options.only for part in ("--only", pattern))]
+    narrowed += ["--limit", str(options.limit)] if options.limit else []
+    run = partial(sweep_command, options.sweep, options.overrides)
+    failed = run(*narrowed, "--retry-failed")
+    again = failed if options.retry_failed else run(*narrowed)
+    return Commands(again=again, whole=run(*always), failed=failed)
 
 
 def _selection(sweep: SweepSpec, options: argparse.Namespace, store: Store) -> Selection:

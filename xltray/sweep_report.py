@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from xltray.commands import command
 from xltray.errors import INTERRUPTED, StoreError, summary
 from xltray.events import Emit
 from xltray.failures import Failures, failures_path, write_failures
@@ -145,7 +144,7 @@ class Report:
         """Name all endpoints of the plan that did not learn, whichever run made them."""
         found: Mapping[str, Any] = {}
         try:
-            found = find_unlearned(self.plan, self.store)
+            found = find_unlearned(self.plan, self.store, self.console.print)
             write_unlearned(self.plan, self.store, found)
         except StoreError as error:
             # As above: the list is worth less than the rest of the report.
@@ -174,7 +173,7 @@ def _rest(chosen: Mapping[str, Job], needed: Mapping[str, Job]) -> str:
 
 def _analysis(sweep: SweepSpec) -> str:
     # A store may be that of several sweeps, the default one too: another sweep can name it.
-    return shlex.join([sys.orig_argv[0], "-m", "analysis", sweep.storage, "--sweep", sweep.name])
+    return command("analysis", sweep.storage, "--sweep", sweep.name)
 
 
 def plural(name: str, count: int) -> str:

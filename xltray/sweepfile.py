@@ -29,7 +29,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from xltray.errors import Problem, SweepFileError, redacted
+from xltray.credentials import redacted_value
+from xltray.errors import Problem, SweepFileError
 from xltray.model_problems import Schema, describe, model_problems, place
 from xltray.spec import SweepSpec
 from xltray.yaml_source import CoreDumper, KeyPath, Located, dotted, parse, read_text
@@ -83,6 +84,9 @@ def _sound_part(tree: Located, error: ValidationError) -> SweepSpec | None:
     What must be there is replaced by something that no check objects to.
     """
     wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    if "data" in wrong:
+        # It says which languages there are.
+        wrong |= {"pairs", "third_languages", "encoders"}
     stand_in = {
         "name": "sound",
         "tasks": ["pos"],
@@ -189,7 +193,7 @@ def _removes(value: Located, path: KeyPath) -> bool:
 
 
 def _override(tree: Located, override: str, problems: list[Problem]) -> Located:
-    where = f"override {redacted(override)!r}"
+    where = f"override {redacted_value(override)!r}"
     match = _OVERRIDE.match(override)
     if not match:
         advice = "For example seeds=[0,1]; an empty value is written key=null."

@@ -31,7 +31,7 @@ def no_result(store: Results) -> str:
     """Say what may be wrong when a job ended well and the store does not have its result."""
     return (
         f"the job ended without an error but its result is not in the store: found no complete result in "
-        f"{store!r} as this process sees it. Where other machines run jobs, `storage` must be a path that "
+        f"{store} as this process sees it. Where other machines run jobs, `storage` must be a path that "
         "all of them share, or an object store (s3://..., gs://...)"
     )
 

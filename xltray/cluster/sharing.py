@@ -103,7 +103,7 @@ def check_sharing(store: Store, root: str, *, eye: Eye = look) -> None:
     if blind:
         heading = (
             f"{len(blind)} of {len(others)} other machines of the cluster do not see what this one does; "
-            f"the store is {store!r}:"
+            f"the store is {store}:"
         )
         raise ClusterError("\n".join([heading, *(line for lines in blind for line in lines)]))
 

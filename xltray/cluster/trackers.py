@@ -16,7 +16,8 @@ from ray.tune import Callback
 from ray.tune.logger import LoggerCallback
 
 from xltray.cluster.metrics import tags_of
-from xltray.errors import redacted, summary
+from xltray.credentials import redacted
+from xltray.errors import summary
 from xltray.jobs import FinetuneJob, Job, SurfaceJob, load_job
 
 
