@@ -119,7 +119,7 @@ class Report:
         for id_, cause in outcome.skipped.items():
             say(f"skipped  {id_}: needs {cause}")
         if outcome.lost:
-            say(f"Ray was lost: {outcome.lost}")
+            say(outcome.lost)
         self._print_rest()
         how = "Interrupted" if outcome.interrupted else "Not all jobs are done"
         done, of = len(outcome.done), len(self.chosen)
