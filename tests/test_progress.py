@@ -220,16 +220,6 @@ def test_machines_get_the_same_as_events() -> None:
     assert progress[1]["failed"] == progress[1]["skipped"] == 1
 
 
-def test_nobody_reading_the_events_ends_no_run() -> None:
-    class Closed(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError
-
-    emit = JsonLines(Closed())
-    emit("note", message="unheard")
-    emit("note", message="unheard")
-
-
 def test_a_terminal_shows_the_jobs_by_kind_and_those_under_way() -> None:
     board, clock, out = make_board(terminal=True)
     with board.shown("Ray at head:6379"):

@@ -207,10 +207,10 @@ def test_a_job_that_says_nothing_when_it_fails(
 def test_a_lost_ray_is_said_and_the_run_goes_on_later(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], lost="the raylet died")
+    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], lost="Ray was lost: the raylet died")
     assert main([write()]) == 1
     printed = capsys.readouterr().out
-    assert "Ray was lost: the raylet died" in printed
+    assert "\nRay was lost: the raylet died\n" in printed
     assert "Not all jobs are done: 3 of 8 jobs done, 5 left. To go on:" in printed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -25,6 +26,19 @@ def test_a_library_does_not_take_it_over() -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_library_that_exits_at_it_is_overruled() -> None:
+    def library() -> None:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), terminable(), sigterm_kept():
+        library()
+    with pytest.raises(SystemExit), terminable(), sigterm_kept():
+        sys.exit(1)
+    with pytest.raises(SystemExit), sigterm_kept():
+        sys.exit(signal.SIGTERM)
 
 
 def test_a_command_ends_in_good_order_while_it_reads(

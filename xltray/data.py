@@ -16,7 +16,6 @@ is missing, broken or not as many as expected.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from xltray.fetch.needs import origins
 from xltray.fetch.run import fetch
 from xltray.findings import check, table
 from xltray.inputs import check_names
+from xltray.output import spoken
 from xltray.show import show
 from xltray.spec import SweepSpec
 from xltray.sweepfile import load_sweep
@@ -120,11 +120,4 @@ def _run_check(sweep: SweepSpec, _: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `show ... | head`: nobody reads on. Python would flush what is left, and say that it cannot.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code)
+    sys.exit(spoken(main, all_counts=True))

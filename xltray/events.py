@@ -14,19 +14,18 @@ Emit = Callable[..., None]
 class JsonLines:
     """Writes events to a stream; call it with an event's name and its fields."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """Write to ``stream``; nobody reading it any more is no reason to end a run."""
-        self._stream: TextIO | None = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        """Write to ``stream``, if there is one; commands have one that bears errors (``output.py``)."""
+        self._stream = stream
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Write one event, with the time (UTC)."""
         if self._stream is None:
             return
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        try:
-            print(json.dumps({"event": event, "time": time, **fields}), file=self._stream, flush=True)
-        except BrokenPipeError:
-            self._stream = None
+        # In one piece: where only some writes succeed, lines stay whole.
+        self._stream.write(json.dumps({"event": event, "time": time, **fields}) + "\n")
+        self._stream.flush()
 
 
 def silent(event: str, **fields: Any) -> None:

@@ -31,6 +31,7 @@ from xltray.errors import INTERRUPTED, PredictionError, Problem, Refusal, SweepF
 from xltray.grid import CORNERS, Point, coordinate
 from xltray.inputs import FileInputs, check_names
 from xltray.jobs import SurfaceJob
+from xltray.output import spoken
 from xltray.plan import make_plan
 from xltray.selection import matching
 from xltray.spec import SweepSpec
@@ -199,4 +200,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(spoken(main))

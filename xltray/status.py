@@ -33,6 +33,7 @@ from xltray.failures import read_failures
 from xltray.jobs import KINDS, Job
 from xltray.learned import describe, find_unlearned
 from xltray.lease import running_jobs
+from xltray.output import spoken
 from xltray.plan import Plan
 from xltray.selection import matching, with_prerequisites
 from xltray.started import differing, read_jobs
@@ -158,4 +159,4 @@ def _table(name: str, counts: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(spoken(main, all_counts=True))

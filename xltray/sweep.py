@@ -13,7 +13,7 @@ included. The three options narrow that, and can be combined. An id is that of a
 (pos-en-vi-s0-mbert-...), an endpoint (pos-en+vi-s0-mbert-...) or an encoder. Exit codes: 0 all that was
 chosen is done, 1 some jobs failed, 2 the sweep file or the store is wrong, 3 data or a model is
 missing or broken, 130 interrupted. Endpoints that did not learn are named at the end; they are results
-and change no exit code.
+and change no exit code, and neither does output that nobody takes (a full disk below the log, ``| head``).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from xltray.inputs import FileInputs, check_inputs, check_names
 from xltray.jobs import SurfaceJob
 from xltray.lease import hold_lease
 from xltray.licences import licences
+from xltray.output import spoken
 from xltray.plan import Plan, make_plan
 from xltray.predict import predict_sweep
 from xltray.selection import Selection, choose
@@ -261,4 +262,4 @@ def _bytes(number: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(spoken(main))

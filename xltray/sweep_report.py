@@ -120,7 +120,7 @@ class Report:
         for id_, cause in outcome.skipped.items():
             say(f"skipped  {id_}: needs {cause}")
         if outcome.lost:
-            say(f"Ray was lost: {outcome.lost}")
+            say(outcome.lost)
         if outcome.stopped:
             say(f"Given up: {outcome.stopped}")
         self._print_rest()

@@ -20,10 +20,17 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def sigterm_kept() -> Iterator[None]:
-    """A context after which SIGTERM does what it did before: libraries install handlers of their own."""
+    """A context after which SIGTERM does what it did before: libraries install handlers of their own.
+
+    Ray's handler exits with the signal's number. Of that the handler from before is told too.
+    """
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as exit_:
+        if exit_.code == signal.SIGTERM and callable(before) and _is_main():
+            before(signal.SIGTERM, None)
+        raise
     finally:
         if _is_main():
             signal.signal(signal.SIGTERM, before)
