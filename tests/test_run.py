@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import made_rays
 import pytest
 from made_fake_jobs import cell, finetune_job, jobs_of, notes, pretrain_job, run
 from ray.exceptions import LocalRayletDiedError
+from ray.tune import TuneError
 
 from xltray.cluster import session
 from xltray.cluster.run import RunOutcome
@@ -141,6 +143,13 @@ def test_a_surfaces_coordinator_does_not_import_torch() -> None:
 
 # A Ray that is lost
 
+FULL_DISK = """Traceback (most recent call last):
+  File "tune_controller.py", line 1252, in _on_error
+    on_error(trial, exception)
+OSError: [Errno 28] No space left on device: '/tmp/xltray-tune-a/jobs/error.pkl'
+"""
+"""What Tune makes of an error of its own."""
+
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_watch_tells_a_ray_that_is_gone_from_one_that_is_there() -> None:
@@ -157,9 +166,21 @@ def test_a_watch_tells_a_ray_that_is_gone_from_one_that_is_there() -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize("error", [LocalRayletDiedError("x"), ConnectionError("x"), SystemExit("x")])
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (LocalRayletDiedError("x"), r"Ray was lost: LocalRayletDiedError: .*"),
+        (ConnectionError("x\ny"), r"Ray was lost: ConnectionError: x"),
+        (
+            TuneError(FULL_DISK),
+            r"Tune cannot go on: OSError: \[Errno 28\] No space left .* \(it writes to /\S+\)",
+        ),
+        (OSError(28, "No space left"), r"Tune cannot go on: OSError: \[Errno 28\] No space left .*"),
+        (TuneError("no trial"), r"Tune cannot go on: TuneError: no trial .*"),
+    ],
+)
 def test_a_lost_ray_is_an_outcome(
-    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException, lost: str
 ) -> None:
     first, second = finetune_job("pos", "aa"), finetune_job("pos", "bb")
 
@@ -171,7 +192,7 @@ def test_a_lost_ray_is_an_outcome(
 
     monkeypatch.setattr("xltray.cluster.run._fit", fit)
     outcome, _ = run(store, jobs_of(first, second))
-    assert outcome.lost.startswith(f"Ray was lost: {type(error).__name__}")
+    assert re.fullmatch(lost, outcome.lost)
     assert len(outcome.done) == 1, "what was running may have committed its result"
     assert not outcome.interrupted
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +18,16 @@ import made_rays
 import pytest
 import ray
 from made_fake_jobs import finetune_job, run
+from ray._private import worker
 
 from xltray.cluster import session
 from xltray.cluster.capacity import CapacityError
+from xltray.cluster.run import RunOutcome
 from xltray.cluster.session import ClusterError
+from xltray.errors import INTERRUPTED
 from xltray.spec_runtime import RuntimeSpec
 from xltray.store import Store
+from xltray.termination import terminable
 
 pytestmark = [pytest.mark.filterwarnings(*made_rays.LEFT_OVER), pytest.mark.usefixtures("module_ray")]
 
@@ -88,6 +94,38 @@ def test_the_record_of_a_dead_ray_is_passed_over(monkeypatch: pytest.MonkeyPatch
     ]
 
 
+def test_ray_prints_nothing_while_it_is_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(text: str) -> str:
+        line = {"lines": [text], "pid": "raylet", "is_err": False}
+        worker.print_to_stdstream(line, ignore_prefix=False)
+        return capsys.readouterr().out
+
+    ray.shutdown()
+    monkeypatch.setattr(ray, "init", lambda **_: SimpleNamespace(dashboard_url=""))
+    monkeypatch.setattr(session, "_resources", lambda: {"CPU": 1.0})
+    with session.open_session(RuntimeSpec(address="local"), print):
+        assert "died" not in printed("One worker died")
+    # Another text: the same one is not told twice.
+    assert "died" in printed("Two workers died")
+
+
+def test_sigterm_while_ray_starts_is_an_interrupt(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: Any) -> None:
+        # As Ray does it.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ray.shutdown()
+    monkeypatch.setattr(ray, "init", init)
+    job = finetune_job("pos", "aa")
+    for address in ("local", "127.0.0.1:6379"):
+        with terminable():
+            outcome, _ = run(store, {job.id: job}, address=address)
+        assert outcome == RunOutcome(interrupted=True)
+
+
 @pytest.mark.parametrize(
     ("gpus", "growing", "device", "lines"), [(0, True, "cpu", 1), (0, False, "cpu", 0), (2, True, "cuda", 0)]
 )
@@ -122,3 +160,50 @@ def test_the_private_ray_of_another_run_is_left_alone(store: Store) -> None:
         shown = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert "1 jobs to run (1 finetune) on a new local Ray" in shown
     assert "lost=''" in shown
+
+
+STARTING = """
+import os, pathlib, sys, ray
+from xltray.output import spoken
+from xltray.sweep import main
+init = ray.init
+def told(**options):
+    pathlib.Path(os.environ["STARTED"]).touch()
+    return init(**options)
+ray.init = told
+sys.exit(spoken(main))
+"""
+
+
+@pytest.mark.slow
+def test_a_command_that_is_terminated_while_ray_starts_says_so(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    started = tmp_path / "started"
+    command = [
+        sys.executable,
+        "-c",
+        STARTING,
+        "sweeps/quickstart.yaml",
+        f"storage={tmp_path}/store",
+        "--json",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(root), "STARTED": str(started)}
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        process.terminate()
+        events, said = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, said
+    ended = json.loads(events.splitlines()[-1])
+    assert (ended["event"], ended["exit_code"], ended["interrupted"]) == ("end", INTERRUPTED, True)
+    assert "Interrupted: 0 of" in said
+    assert "connected" not in events, "the signal came while Ray started"

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from tempfile import gettempdir
 from typing import Any
 
 import ray
@@ -19,6 +20,7 @@ from ray._private.utils import read_ray_address
 from ray.exceptions import RayError
 from ray.tune import TuneError
 
+from xltray.cluster.quiet import quiet_driver, quiet_logger
 from xltray.cluster.waiting import WaitingNotes
 from xltray.errors import XltrayError
 from xltray.spec_runtime import RuntimeSpec
@@ -53,7 +55,7 @@ class ClusterError(XltrayError):
 
 
 class LostRayError(ClusterError):
-    """The Ray that a run was using is gone."""
+    """The Ray that a run was using is gone, or Tune cannot go on there."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Watch:
 
 @contextmanager
 def losses_named() -> Iterator[None]:
-    """Turn what Ray raises when it is lost into LostRayError.
+    """Turn what Ray raises when it is lost, and Tune when it cannot go on, into LostRayError.
 
     What goes wrong inside a job is caught by Tune and never gets here.
     """
@@ -116,9 +118,20 @@ def losses_named() -> Iterator[None]:
         yield
     except Gone as error:
         raise LostRayError(f"Ray was lost: {error}") from error
-    except (RayError, ConnectionError, TuneError, SystemExit) as error:
+    except (RayError, ConnectionError) as error:
         first_line, *_ = str(error).strip().splitlines() or [""]
         raise LostRayError(f"Ray was lost: {type(error).__name__}: {first_line}") from error
+    except (TuneError, OSError) as error:
+        # The store's own errors are no OSError. This is the disk below Tune's folder, for one.
+        raise LostRayError(f"Tune cannot go on: {_cause(error)} (it writes to {gettempdir()})") from error
+
+
+def _cause(error: Exception) -> str:
+    """Return what happened; a TuneError's message may be a whole traceback, which says it at its end."""
+    lines = str(error).strip().splitlines()
+    if lines and lines[0].startswith("Traceback"):
+        return lines[-1]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -144,10 +157,11 @@ def open_session(runtime: RuntimeSpec, say: Callable[[str], None]) -> Iterator[S
     """
     with ExitStack() as stack:
         stack.enter_context(environment(_DRIVER_ENVIRONMENT))
-        stack.enter_context(_quiet_logger())
+        stack.enter_context(quiet_logger())
         if ray.is_initialized():
             where, new = "the Ray in use", False
         else:
+            stack.enter_context(quiet_driver())
             stack.callback(ray.shutdown)
             where, new = _connect(runtime, stack, say)
         device = _device(runtime, growing=not new, say=say)
@@ -257,14 +271,3 @@ def environment(defaults: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
-
-
-@contextmanager
-def _quiet_logger() -> Iterator[None]:
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

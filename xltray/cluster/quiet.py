@@ -1,0 +1,36 @@
+"""Contexts in which Ray says nothing itself: what users should know, xltray tells them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray._private.worker as ray_driver
+
+
+@contextmanager
+def quiet_logger() -> Iterator[None]:
+    """A context in which Ray logs nothing below what is critical."""
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def quiet_driver() -> Iterator[None]:
+    """A context in which Ray does not print, in colour, of each worker that died.
+
+    It does that on standard output, among the events of ``--json``, also where it was told to show no logs
+    (``log_to_driver``). The messages of jobs say the same (``retries.py``).
+    """
+    before = ray_driver._worker_logs_enabled
+    ray_driver._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        ray_driver._worker_logs_enabled = before
