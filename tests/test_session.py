@@ -59,6 +59,19 @@ def test_a_new_ray_is_too_small_and_goes_with_the_run(store: Store, monkeypatch:
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_a_ray_that_does_not_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: Any) -> None:
+        raise RuntimeError("Timed out waiting for file gcs_server_port")
+
+    ray.shutdown()
+    monkeypatch.setenv("RAY_TMPDIR", "/full")
+    monkeypatch.setattr(ray, "init", init)
+    job = finetune_job("pos", "aa")
+    expected = r"cannot start a Ray on this machine: Timed out .* below /full/ray: see whether there is room"
+    with pytest.raises(ClusterError, match=expected):
+        run(store, {job.id: job}, address="local")
+
+
 def test_only_named_and_recorded_rays_are_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: list[str | None] = [None]
     monkeypatch.setattr(session, "read_ray_address", lambda: recorded[0])

@@ -4,7 +4,7 @@ Reads and counts all of it (``findings.py``). Prints a table with the layout and
 how often each label occurs, how often a rule of a reader applied (what it skipped) and where fetched files
 came from, a line for each encoder, then what is wrong. Encoders are looked at as far as that
 can be done without their weights in memory. Exit codes: 0 all good, 2 the sweep file is wrong, 3 something
-is missing, broken or not as many as expected.
+is missing, broken or not as many as expected. With any command here 1: a full disk kept some of what it says.
 
 ``python -m xltray.data fetch SWEEP.yaml [key=value ...]`` brings it all into place first
 (``xltray/fetch``; exit code 3 if not all of it could be had).

@@ -202,8 +202,15 @@ def _connect(runtime: RuntimeSpec, stack: ExitStack, say: Callable[[str], None])
             ) from error
     # A Ray that only this process talks to needs no tokens; for clusters the user decides.
     stack.enter_context(environment({"RAY_AUTH_MODE": "disabled"}))
-    with sigterm_kept():
-        context = ray.init(address="local", include_dashboard=runtime.dashboard, **options)
+    try:
+        with sigterm_kept():
+            context = ray.init(address="local", include_dashboard=runtime.dashboard, **options)
+    except (OSError, RuntimeError, RayError) as error:
+        raise ClusterError(
+            f"cannot start a Ray on this machine: {error}. Its files and logs are below "
+            f"{os.environ.get('RAY_TMPDIR') or '/tmp'}/ray: see whether there is room (RAY_TMPDIR names "
+            "another folder), or set runtime.address to a Ray that runs."
+        ) from error
     dashboard = f", dashboard at http://{context.dashboard_url}" if context.dashboard_url else ""
     return f"a new local Ray{dashboard}", True
 
