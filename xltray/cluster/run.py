@@ -37,6 +37,7 @@ from xltray.cluster.searcher import JobSearcher
 from xltray.cluster.session import (
     LostRayError,
     Session,
+    StoppedTuneError,
     Watch,
     environment,
     losses_named,
@@ -62,7 +63,7 @@ class RunOutcome:
     ``failed`` holds a message for each failed job (first line: the error; then the end of its
     traceback), ``skipped`` the id of the failed job that each skipped one would have needed.
     ``lost`` says what happened if Ray itself was lost during the run; ``stopped`` why the run was given up
-    though Ray is there: what is left of its machines is too small. Else they are empty.
+    though Ray is there: what is left of its machines is too small, or Tune cannot go on. Else they are empty.
     """
 
     done: tuple[str, ...] = ()
@@ -122,6 +123,8 @@ def run_plan(
         killed = True
     except LostRayError as error:
         lost = str(error)
+    except StoppedTuneError as error:
+        stopped = str(error)
     interrupted = killed or (interrupt.asked and not graph.finished)
     if interrupted or lost:
         store.patience = 0.0

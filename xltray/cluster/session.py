@@ -55,7 +55,11 @@ class ClusterError(XltrayError):
 
 
 class LostRayError(ClusterError):
-    """The Ray that a run was using is gone, or Tune cannot go on there."""
+    """The Ray that a run was using is gone."""
+
+
+class StoppedTuneError(ClusterError):
+    """Tune cannot go on, though Ray is there."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Watch:
 
 @contextmanager
 def losses_named() -> Iterator[None]:
-    """Turn what Ray raises when it is lost, and Tune when it cannot go on, into LostRayError.
+    """Turn what Ray raises when it is lost into LostRayError, what Tune does into StoppedTuneError.
 
     What goes wrong inside a job is caught by Tune and never gets here.
     """
@@ -123,7 +127,8 @@ def losses_named() -> Iterator[None]:
         raise LostRayError(f"Ray was lost: {type(error).__name__}: {first_line}") from error
     except (TuneError, OSError) as error:
         # The store's own errors are no OSError. This is the disk below Tune's folder, for one.
-        raise LostRayError(f"Tune cannot go on: {_cause(error)} (it writes to {gettempdir()})") from error
+        text = f"Tune cannot go on: {_cause(error)} (it writes to {gettempdir()})"
+        raise StoppedTuneError(text) from error
 
 
 def _cause(error: Exception) -> str:
