@@ -137,7 +137,12 @@ def sweep(tmp_path: Path) -> Path:
 
 def command(module: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", f"xltray.{module}", *map(str, arguments)], cwd=ROOT, text=True, **options
+        [sys.executable, "-m", f"xltray.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        # Tests that a shell started in the background (`&`) hand on that Ctrl-C is not for them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
     )
 
 
