@@ -17,7 +17,8 @@ from xltray.cluster import run as module
 from xltray.cluster.capacity import CapacityError
 from xltray.cluster.jobgraph import JobGraph
 from xltray.cluster.run import RunOutcome
-from xltray.cluster.session import Gone, Session
+from xltray.cluster.session import Session
+from xltray.cluster.watch import Gone
 from xltray.files import PATIENCE_SECONDS
 from xltray.store import Store
 

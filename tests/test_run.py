@@ -15,7 +15,7 @@ from made_fake_jobs import cell, finetune_job, jobs_of, notes, pretrain_job, run
 from ray.exceptions import LocalRayletDiedError
 from ray.tune import TuneError
 
-from xltray.cluster import session
+from xltray.cluster import watch as module
 from xltray.cluster.run import RunOutcome
 from xltray.cluster.searcher import JobSearcher
 from xltray.store import Store
@@ -153,15 +153,15 @@ OSError: [Errno 28] No space left on device: '/tmp/xltray-tune-a/jobs/error.pkl'
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_watch_tells_a_ray_that_is_gone_from_one_that_is_there() -> None:
-    watch = session.Watch(seconds=0)
+    watch = module.Watch(seconds=0)
     watch()
     watch._node = "another"
-    with pytest.raises(session.Gone, match="no longer runs on the machine"):
+    with pytest.raises(module.Gone, match="no longer runs on the machine"):
         watch()
     watch._address = "127.0.0.1:1"
-    for _ in range(session.WATCH_ATTEMPTS - 1):
+    for _ in range(module.WATCH_ATTEMPTS - 1):
         watch()
-    with pytest.raises(session.Gone, match=r"127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(module.Gone, match=r"127\.0\.0\.1:1 does not answer"):
         watch()
 
 

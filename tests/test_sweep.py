@@ -204,23 +204,20 @@ def test_a_job_that_says_nothing_when_it_fails(
     assert "failed   small-" in capsys.readouterr().out
 
 
-def test_a_lost_ray_is_said_and_the_run_goes_on_later(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        ({"lost": "Ray was lost: the raylet died"}, "Ray was lost: the raylet died"),
+        ({"stopped": "what is left is too small"}, "Given up: what is left is too small"),
+    ],
+)
+def test_a_run_that_could_not_go_on_says_why_and_goes_on_later(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], ended: dict[str, str], said: str
 ) -> None:
-    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], lost="Ray was lost: the raylet died")
+    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], **ended)  # type: ignore[arg-type]
     assert main([write()]) == 1
     printed = capsys.readouterr().out
-    assert "\nRay was lost: the raylet died\n" in printed
-    assert "Not all jobs are done: 3 of 8 jobs done, 5 left. To go on:" in printed
-
-
-def test_a_run_that_was_given_up_goes_on_later(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cluster.outcome = lambda needed: RunOutcome(tuple(needed)[:3], stopped="what is left is too small")
-    assert main([write()]) == 1
-    printed = capsys.readouterr().out
-    assert "Given up: what is left is too small" in printed
+    assert f"\n{said}\n" in printed
     assert "Not all jobs are done: 3 of 8 jobs done, 5 left. To go on:" in printed
     assert store().read_json("sweeps/s/failures.json")
 

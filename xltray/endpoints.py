@@ -236,7 +236,7 @@ def load_endpoints(job: SurfaceJob, model: FlatModel, context: JobContext) -> di
     for corner, endpoint in job.endpoints.items():
         path = context.store.endpoint_path(endpoint.id)
         file = context.store.intact_directory(path) / WEIGHTS
-        done = context.store.read_json(f"{path}/{DONE}")
+        done = context.store.read_done(path)
         initial[corner] = done["initial_weights"]
         weights[corner] = model.load(file)
     if len(set(initial.values())) != 1:
@@ -257,7 +257,7 @@ def check_corner(job: SurfaceJob, corner: str, scores: Sequence[Score], context:
         CornerMismatchError: naming the cell, the corner and the numbers.
     """
     path = context.store.endpoint_path(job.endpoints[corner].id)
-    done = context.store.read_json(f"{path}/{DONE}")
+    done = context.store.read_done(path)
     for score in scores:
         expected = done["counts"].get(score.language, {}).get(score.metric)
         found = [score.correct, score.predicted, score.gold]

@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shown = with_prerequisites(shown, matching(shown, options.only, "--only", "job"))
         done, damaged = store.look_up(plan.jobs.values())
         saved = saved_shares([job for job in shown.values() if job.id not in done], store)
-        running = running_jobs(store, lambda text: print(text, file=sys.stderr))
+        running = running_jobs(store, _say)
         states = job_states(plan, done, failures, running, saved)
-        unlearned = find_unlearned(plan, store, lambda text: print(text, file=sys.stderr))
+        unlearned = find_unlearned(plan, store, _say)
         changed = differing(sweep, store)
     except XltrayError as error:
         print(error, file=sys.stderr)
@@ -88,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         _print(sweep.name, found, start)
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _print(name: str, found: Mapping[str, Any], command: str) -> None:

@@ -10,9 +10,10 @@ from ray.autoscaler.sdk import request_resources
 
 from xltray.cluster.capacity import CapacityError, bundles, check_room, reserved, runs_jobs
 from xltray.cluster.interrupt import Interrupt
-from xltray.cluster.session import Session, Watch
+from xltray.cluster.session import Session
 from xltray.cluster.split import fixed_servers
 from xltray.cluster.waiting import WaitingNotes, no_machine
+from xltray.cluster.watch import Watch
 from xltray.spec_runtime import RuntimeSpec
 
 JOIN_SECONDS = 600.0

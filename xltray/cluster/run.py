@@ -34,20 +34,13 @@ from xltray.cluster.progress import Board
 from xltray.cluster.retries import Retries
 from xltray.cluster.room import await_room, fits
 from xltray.cluster.searcher import JobSearcher
-from xltray.cluster.session import (
-    LostRayError,
-    Session,
-    StoppedTuneError,
-    Watch,
-    environment,
-    losses_named,
-    open_session,
-)
+from xltray.cluster.session import Session, environment, open_session
 from xltray.cluster.sharing import check_sharing
 from xltray.cluster.split import Split, fixed_servers
 from xltray.cluster.stranded import Stranded
 from xltray.cluster.trackers import Trackers
 from xltray.cluster.trial import JobTrial
+from xltray.cluster.watch import LostRayError, StoppedTuneError, Watch, losses_named
 from xltray.events import Emit, silent
 from xltray.jobs import FinetuneJob, Job, SurfaceJob
 from xltray.plan import Plan

@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from tempfile import gettempdir
 from typing import Any
 
 import ray
 from ray._private.utils import read_ray_address
 from ray.exceptions import RayError
-from ray.tune import TuneError
 
 from xltray.cluster.quiet import quiet_driver, quiet_logger
 from xltray.cluster.waiting import WaitingNotes
+from xltray.cluster.watch import answers
 from xltray.errors import XltrayError
 from xltray.spec_runtime import RuntimeSpec
 from xltray.termination import sigterm_kept
 
 MOST_PENDING = 32
-
-WATCH_SECONDS = 5.0
-WATCH_ATTEMPTS = 4
-"""Together well below the minute after which Ray ends a process that has lost its control store."""
 
 _DRIVER_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -41,8 +35,10 @@ _DRIVER_ENVIRONMENT = {
     # Nothing is ever restored from Tune's own snapshots.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # Tune would ask, every ten seconds, a control store that may be gone, and wait (see Watch).
+    # Tune would ask, every ten seconds, a control store that may be gone, and wait (see watch.py).
     "TUNE_STATE_REFRESH_PERIOD": "86400",
+    # Ray sets it, over what was there, and leaves it so.
+    "PYTHONBREAKPOINT": "",
     # The newer of Tune's two outputs prints even when told to be silent.
     "RAY_AIR_NEW_OUTPUT": "0",
     # Tune's configuration classes warn of a migration that concerns Ray Train.
@@ -54,14 +50,6 @@ class ClusterError(XltrayError):
     """No Ray can be reached, or its machines do not see what they must."""
 
 
-class LostRayError(ClusterError):
-    """The Ray that a run was using is gone."""
-
-
-class StoppedTuneError(ClusterError):
-    """Tune cannot go on, though Ray is there."""
-
-
 @dataclass(frozen=True)
 class Session:
     """A Ray that is connected."""
@@ -71,72 +59,6 @@ class Session:
     can_grow: bool
     pending: int
     """How many trials Tune may have waiting for room."""
-
-
-class Gone(BaseException):
-    """Ray is gone. No Exception: for those Tune cleans up, which waits for the Ray that is gone."""
-
-
-class Watch:
-    """Call it often: raises Gone when the Ray in use has died.
-
-    Without it, Tune waits for ever for room, or Ray ends the whole process after a minute without
-    its control store: the user would not be told how to go on. ``nodes`` are Ray's as last seen: to ask
-    it for them elsewhere might wait for ever.
-    """
-
-    def __init__(self, seconds: float = WATCH_SECONDS) -> None:
-        """Look every so many seconds."""
-        context = ray.get_runtime_context()
-        self._address, self._node = str(context.gcs_address), context.get_node_id()
-        self.nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        self._seconds = seconds
-        self._next = time.monotonic() + seconds
-        self._silent = 0
-
-    def __call__(self) -> None:
-        """Look, if it is time."""
-        if time.monotonic() < self._next:
-            return
-        if not _answers(self._address):
-            # A control store may be restarted; meanwhile any question to it would wait.
-            self._silent += 1
-            if self._silent >= WATCH_ATTEMPTS:
-                raise Gone(f"its control store at {self._address} does not answer")
-        else:
-            self._silent = 0
-            self.nodes = ray.nodes()  # type: ignore[no-untyped-call]
-            alive = {node["NodeID"] for node in self.nodes if node["Alive"]}
-            if self._node not in alive:
-                raise Gone("it no longer runs on the machine that the sweep runs from")
-        self._next = time.monotonic() + self._seconds
-
-
-@contextmanager
-def losses_named() -> Iterator[None]:
-    """Turn what Ray raises when it is lost into LostRayError, what Tune does into StoppedTuneError.
-
-    What goes wrong inside a job is caught by Tune and never gets here.
-    """
-    try:
-        yield
-    except Gone as error:
-        raise LostRayError(f"Ray was lost: {error}") from error
-    except (RayError, ConnectionError) as error:
-        first_line, *_ = str(error).strip().splitlines() or [""]
-        raise LostRayError(f"Ray was lost: {type(error).__name__}: {first_line}") from error
-    except (TuneError, OSError) as error:
-        # The store's own errors are no OSError. This is the disk below Tune's folder, for one.
-        text = f"Tune cannot go on: {_cause(error)} (it writes to {gettempdir()})"
-        raise StoppedTuneError(text) from error
-
-
-def _cause(error: Exception) -> str:
-    """Return what happened; a TuneError's message may be a whole traceback, which says it at its end."""
-    lines = str(error).strip().splitlines()
-    if lines and lines[0].startswith("Traceback"):
-        return lines[-1]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -191,7 +113,7 @@ def _connect(runtime: RuntimeSpec, stack: ExitStack, say: Callable[[str], None])
         "log_to_driver": False,
     }
     address, named = _address(runtime)
-    if address is not None and not named and not _answers(address):
+    if address is not None and not named and not answers(address):
         # Ray itself would try for minutes. A crash leaves the record behind, so this is no error.
         say(f"the Ray that `ray start` recorded here ({address}) does not answer; starting a new local one")
         address = None
@@ -240,15 +162,6 @@ def _address(runtime: RuntimeSpec) -> tuple[str | None, bool]:
     return recorded, named is not None
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-            return True
-    except (OSError, ValueError):
-        return False
-
-
 def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) -> str:
     if runtime.device != "auto":
         return runtime.device
@@ -275,11 +188,14 @@ def _resources() -> dict[str, float]:
 
 @contextmanager
 def environment(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Set what the user has not set, and take it back at the end."""
-    added = {name: value for name, value in defaults.items() if name not in os.environ}
-    os.environ.update(added)
+    """Set what the user has not set; at the end all of them are what they were."""
+    before = {name: os.environ.get(name) for name in defaults}
+    os.environ.update({name: value for name, value in defaults.items() if before[name] is None})
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

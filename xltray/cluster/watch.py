@@ -1,0 +1,104 @@
+"""Notices that the Ray of a run is gone, and says what of it ended the run."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import gettempdir
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.tune import TuneError
+
+from xltray.errors import XltrayError
+
+WATCH_SECONDS = 5.0
+WATCH_ATTEMPTS = 4
+"""Together well below the minute after which Ray ends a process that has lost its control store."""
+
+
+class LostRayError(XltrayError):
+    """The Ray that a run was using is gone."""
+
+
+class StoppedTuneError(XltrayError):
+    """Tune cannot go on, though Ray is there."""
+
+
+class Gone(BaseException):
+    """Ray is gone. No Exception: for those Tune cleans up, which waits for the Ray that is gone."""
+
+
+class Watch:
+    """Call it often: raises Gone when the Ray in use has died.
+
+    Without it, Tune waits for ever for room, or Ray ends the whole process after a minute without
+    its control store: the user would not be told how to go on. ``nodes`` are Ray's as last seen: to ask
+    it for them elsewhere might wait for ever.
+    """
+
+    def __init__(self, seconds: float = WATCH_SECONDS) -> None:
+        """Look every so many seconds."""
+        context = ray.get_runtime_context()
+        self._address, self._node = str(context.gcs_address), context.get_node_id()
+        self.nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        self._seconds = seconds
+        self._next = time.monotonic() + seconds
+        self._silent = 0
+
+    def __call__(self) -> None:
+        """Look, if it is time."""
+        if time.monotonic() < self._next:
+            return
+        if not answers(self._address):
+            # A control store may be restarted; meanwhile any question to it would wait.
+            self._silent += 1
+            if self._silent >= WATCH_ATTEMPTS:
+                raise Gone(f"its control store at {self._address} does not answer")
+        else:
+            self._silent = 0
+            self.nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            alive = {node["NodeID"] for node in self.nodes if node["Alive"]}
+            if self._node not in alive:
+                raise Gone("it no longer runs on the machine that the sweep runs from")
+        self._next = time.monotonic() + self._seconds
+
+
+@contextmanager
+def losses_named() -> Iterator[None]:
+    """Turn what Ray raises when it is lost into LostRayError, what Tune does into StoppedTuneError.
+
+    What goes wrong inside a job is caught by Tune and never gets here.
+    """
+    try:
+        yield
+    except Gone as error:
+        raise LostRayError(f"Ray was lost: {error}") from error
+    except (RayError, ConnectionError) as error:
+        first_line, *_ = str(error).strip().splitlines() or [""]
+        raise LostRayError(f"Ray was lost: {type(error).__name__}: {first_line}") from error
+    except (TuneError, OSError) as error:
+        # The store's own errors are no OSError. This is the disk below Tune's folder, for one.
+        text = f"Tune cannot go on: {_cause(error)} (it writes to {gettempdir()})"
+        raise StoppedTuneError(text) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return what happened; a TuneError's message may be a whole traceback, which says it at its end."""
+    lines = str(error).strip().splitlines()
+    if lines and lines[0].startswith("Traceback"):
+        return lines[-1]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def answers(address: str) -> bool:
+    """Return whether something listens at host:port."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False
