@@ -126,9 +126,11 @@ CASES = [
 ]
 
 
-def play(name: str, kind: str, chance: random.Random, machines: Machines, tiny: Tiny, folder: Path) -> str:
+def play(
+    name: str, kind: str, chance: random.Random, machines: Machines, tiny: Tiny, folder: Path, notes: Path
+) -> str:
     """Play a round; returns what happened. AssertionError if the results are not the undisturbed ones."""
-    file, notes = write_sweep(folder / "one.yaml", ONE_CELL, folder / "store"), folder.parent / "notes"
+    file = write_sweep(folder / "one.yaml", ONE_CELL, folder / "store")
 
     def another() -> Driver:
         return Driver(file, machines.address, notes)
@@ -187,7 +189,7 @@ def _play_and_log(number: int, seed: int, log: Path, machines: Machines, tiny: T
     folder.mkdir()
     begin = time.monotonic()
     try:
-        found = play(name, kind, random.Random(f"{seed}/{number}"), machines, tiny, folder)
+        found = play(name, kind, random.Random(f"{seed}/{number}"), machines, tiny, folder, root / "notes")
         shutil.rmtree(folder)
     except AssertionError as error:
         found = f"WRONG\t{kind}\t{' | '.join(str(error).splitlines()[-30:])}"

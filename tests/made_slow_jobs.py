@@ -1,8 +1,8 @@
 """A sweep at a slow pace: ``python tests/made_slow_jobs.py SWEEP.yaml ...`` is xltray.sweep, with pauses.
 
 Jobs are the real ones; after each step they leave a note in a folder, so that a test knows which process to
-kill, and when. While there is a file ``full`` or ``stalled`` in that folder, the workers' store refuses what
-a full disk would refuse, or does not answer at all.
+kill, and when. While there is a file ``full`` or ``stalled`` in that folder, the store refuses what a full
+disk would refuse, or does not answer at all: the driver and the workers.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def main(arguments: list[str]) -> int:
     import xltray.cluster.run as run
     from xltray.sweep import main as sweep
 
+    _let_stores_fail()
     room.JOIN_SECONDS = float(os.environ.get(JOIN_SECONDS, room.JOIN_SECONDS))
 
     slow: Callable[..., Any] = partial(run.run_plan, runners="made_slow_jobs:slow_runners")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chaos import play
 from made_faults import ONE_CELL, Driver, Machines, check_results, environment, write_sweep
 from made_slow_jobs import JOIN_SECONDS
 from tiny import Tiny
@@ -109,6 +111,23 @@ def test_all_machines_may_be_away_for_long(
     assert output.count("no machine for jobs; waiting; Ctrl-C ends") == 1
     assert "started anew" not in output, "jobs still ask the cluster for machines"
     check_results(tiny, tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("disk full", "pretrain"),
+        ("disk full", "server"),
+        ("store stalled", "server"),
+        ("file flipped", "finetune"),
+        ("file cut", "finetune"),
+    ],
+)
+def test_a_store_that_fails_or_is_damaged(
+    machines: Machines, notes: Path, tiny: Tiny, tmp_path: Path, fault: str, kind: str
+) -> None:
+    # The same moment each time; tests/chaos.py tries others. What is asserted stands there.
+    play(fault, kind, random.Random(f"{fault} of a {kind}"), machines, tiny, tmp_path, notes)
 
 
 @pytest.mark.parametrize(
