@@ -1,4 +1,4 @@
-"""The benchmark: its peers compute the same, its statistics are right, and ours is not slower than it was."""
+"""The benchmark: its peers compute the same, its statistics are right, and a run tells all of it."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def test_contestants_take_turns_and_another_begins_each_round():
 
 
 def test_a_goal_tells_its_sides_apart():
-    assert Goal(Sense.AT_LEAST, 2.0, 1.0).holds(2.5, 2.0)
-    assert not Goal(Sense.AT_LEAST, 2.0, 1.0).holds(1.5, 2.0)
-    assert Goal(Sense.AT_MOST, 2.0, 3.0).holds(1.5, 2.0)
-    assert not Goal(Sense.AT_MOST, 2.0, 3.0).holds(2.5, 2.0)
+    assert Goal(Sense.AT_LEAST, 2.0).is_met_by(2.5)
+    assert not Goal(Sense.AT_LEAST, 2.0).is_met_by(1.5)
+    assert Goal(Sense.AT_MOST, 2.0).is_met_by(1.5)
+    assert not Goal(Sense.AT_MOST, 2.0).is_met_by(2.5)
 
 
 def test_two_servers_that_take_as_long_as_one_do_twice_the_work():
@@ -164,7 +164,7 @@ def test_a_folder_without_the_treebank_is_named(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_floors_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_tells_all_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "benchmark.json"
     short = ["--sentences", "120", "--parsed", "24", "--trained", "128", "--steps", "6"]
     assert main([*short, "--device", "cpu", "--out", str(out)]) == 0
@@ -178,8 +178,7 @@ def test_floors_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert row["interval"][0] <= row["value"] <= row["interval"][1]
         assert row["above"]["minimum"] <= row["above"]["median"]
         assert spec.label in table
-        if spec.goal and spec.goal.floor is not None:
-            assert spec.goal.holds(row["value"], spec.goal.floor), f"{spec.label}: {row}, {spec.goal}"
-    # Of the servers, CPU time: waiting for a core is not in it, threads that spin or get in the way are.
-    seconds = stored["seconds"]["servers"]
-    assert np.median(seconds["two_cpu"]) <= 1.5 * np.median(seconds["one_cpu"])
+        assert row["verdict"] == (
+            {True: "met", False: "missed"}[spec.goal.is_met_by(row["value"])] if spec.goal else None
+        )
+    assert set(stored["seconds"]["servers"]) == {"one", "two", "one_cpu", "two_cpu"}

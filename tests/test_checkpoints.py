@@ -41,7 +41,7 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         if "/org/slow/" in self.path:
-            time.sleep(1)
+            time.sleep(20)
             return
         known = self.path.startswith("/api/models/org/model/revision/")
         error = "RepoNotFound" if not known else "" if self.path.endswith("/main") else "RevisionNotFound"
@@ -144,7 +144,7 @@ def test_a_run_ends_with_what_to_do_where_a_branch_is_unknown(
     _, inputs = identified()
     with pytest.raises(MissingInputError) as caught:
         inputs.raise_missing()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     assert caught.value.exit_code == 3
     said = str(caught.value)
     for part in ("encoders.enc.revision", "'main' of org/model", "does not answer", "xltray.data fetch"):
@@ -157,7 +157,7 @@ def test_a_hub_that_is_silent_is_waited_for_once(hub: list[str], monkeypatch: py
     monkeypatch.setattr("xltray.checkpoints.HUB_TIMEOUT_S", 0.2)
     started = time.monotonic()
     assert "does not answer" in resolve("org/slow", "main", ask=True).why
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 10
     assert len(hub) == 1
 
 
@@ -400,6 +400,6 @@ def test_a_model_of_the_hub_without_its_parts(hub: list[str]) -> None:
 def test_a_model_of_the_hub_that_cannot_be_had(cache: Path, checkpoint: str) -> None:
     started = time.monotonic()
     (problem,) = checkpoint_problems(checkpoint, COMMIT)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     assert problem.where == f"encoder checkpoint {checkpoint!r}"
     assert "neither cached nor reachable" in problem.found

@@ -26,7 +26,7 @@ from xltray.store import Store
 if TYPE_CHECKING:
     from xltray.surface import PointPool
 
-JOBS, EVERY = 400, 100
+JOBS, EVERY = 1000, 100
 """Every hundred jobs the process is looked at."""
 
 pytestmark = pytest.mark.filterwarnings(*LEFT_OVER)
@@ -86,8 +86,8 @@ def test_cost_and_memory_of_a_job_stay_what_they_are(tmp_path: Path, monkeypatch
     costs = [1000 * (after.cpu - before.cpu) / EVERY for before, after in itertools.pairwise(marks)]
     kib = (marks[-1].memory - marks[0].memory) / (JOBS - EVERY)
     told = f"ms of the processor a job: {[round(cost, 1) for cost in costs]}; KiB a job: {kib:.1f}"
-    assert max(costs) < 50, told
-    assert costs[-1] < 2 * costs[0], told
+    # Were each job to cost as much as there are jobs before it, it would be several times as much.
+    assert sum(costs[-3:]) < 2.5 * sum(costs[:3]), told
     assert kib < 30, told
     print(told)
 

@@ -174,7 +174,7 @@ def test_the_training_set_is_read_in_seconds(tmp_path: Path, layout: str) -> Non
         write_table(pairs_table(pairs), tmp_path / "en", "train")
     start = time.process_time()
     assert len(corpus(tmp_path).pairs("en", "train")) == 100_000
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 15
 
 
 # Broken files
