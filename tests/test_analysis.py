@@ -186,6 +186,7 @@ def test_the_command_writes_everything_and_says_what_it_found(
     assert row_of(written, "xlmr")["target_rise_mean"] == pytest.approx(0.38)
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     for target in ("de", "zh"):
         for seed in (0, 1):
@@ -275,6 +276,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "Delete it and run the sweep again" in said
 
 
+@pytest.mark.slow
 def test_a_later_run_of_less_removes_what_it_did_not_draw_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def plain_reader(path: Path) -> list[tuple[list[str], list[str], list[int], list
 # Real files
 
 
+@pytest.mark.slow
 def test_real_files_agree_with_two_other_readers(ud_root: Path) -> None:
     files = sorted(ud_root.glob("*/*-ud-*.conllu"))
     assert files

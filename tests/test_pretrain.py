@@ -56,6 +56,7 @@ def vocabularies() -> list[dict[str, int]]:
     return [train_tokenizer(text, spec).get_vocab() for spec in specs]
 
 
+@pytest.mark.slow
 def test_two_processes_give_every_piece_the_same_id() -> None:
     program = "import json; from test_pretrain import vocabularies; print(json.dumps(vocabularies()))"
     tests = str(Path(__file__).parent)

@@ -254,6 +254,7 @@ def test_a_sweep_file_that_is_no_yaml_is_named(tmp_path: Path, capsys: pytest.Ca
     assert provenance.licences([one]).rows == []
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
     write_cell(tmp_path, Cell("mbert", "pos", "en", "de", 0), plane=UNEVEN)
     pages = []

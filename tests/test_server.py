@@ -110,6 +110,7 @@ def test_actors_are_named_for_the_job_that_they_started_with(store: Store) -> No
     assert repr(JobTrial(config)) == "JobTrial(surface pos-aa-bb-s0-toy-1)"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_chunk_that_kills_every_server_ends_the_job(store: Store) -> None:
     job, pool = cell("poison", "aa", "bb"), make_pool(store, 1)
