@@ -1,4 +1,4 @@
-"""``python -m analysis RESULTS_DIR``: draw every figure, judge the claims, write tables and report.
+"""``python -m analysis RESULTS``: draw every figure, judge the claims, write tables and report.
 
 Exit codes: 0 done; 2 the results cannot be analysed as asked (the message says what to pass);
 3 there is nothing to draw.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import captions, examples, page, provenance, report, seeds, shape, table_files
+from analysis import captions, examples, page, provenance, remote, report, seeds, shape, table_files
 from analysis.figures import tidy, write_all
 from analysis.gaps import listing
 from analysis.learned import OPTION
@@ -26,21 +26,22 @@ from analysis.verdicts import judge
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the analysis; return the exit code."""
     arguments = _parser().parse_args(argv)
-    out: Path = arguments.out or arguments.results / "figures"
+    out: Path = arguments.out or remote.default_output(arguments.results)
     try:
-        results = load(
-            arguments.results,
-            arguments.sweep,
-            learned_only=arguments.learned_only,
-            encoders=arguments.encoders,
-            tasks=arguments.tasks,
-        )
-        origin = provenance.origin(arguments.results, arguments.sweep)
+        with remote.at_hand(arguments.results) as folder:
+            results = load(
+                folder,
+                arguments.sweep,
+                learned_only=arguments.learned_only,
+                encoders=arguments.encoders,
+                tasks=arguments.tasks,
+            )
+            origin = provenance.origin(folder, arguments.sweep)
+            out.mkdir(parents=True, exist_ok=True)
+            print(_write(results, origin, out))
     except AnalysisError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    out.mkdir(parents=True, exist_ok=True)
-    print(_write(results, origin, out))
     return 0
 
 
@@ -48,8 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis", description="Figures, verdicts, tables and a report of a sweep."
     )
-    parser.add_argument("results", type=Path, help="the folder that the sweep stored into")
-    parser.add_argument("--out", type=Path, help="where everything goes (default: RESULTS/figures)")
+    parser.add_argument(
+        "results", help="where the sweep stored into: a folder, or a URI such as s3://BUCKET/full"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where everything goes (default: RESULTS/figures; of a URI: results/its last part/figures)",
+    )
     parser.add_argument("--sweep", help="take the cells of this sweep only (a name under RESULTS/sweeps)")
     for option in ("encoder", "task"):
         parser.add_argument(

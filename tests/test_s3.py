@@ -34,6 +34,10 @@ def test_a_sweep_in_a_bucket_gives_what_one_on_a_disk_does(
     assert set(rows.cell) == {cell.id}
     assert len(rows) == len(tiny.store.read_table(tiny.store.surface_path(cell)))
 
+    drawn = run("analysis", uri, "--out", str(tmp_path / "figures"))
+    assert "With all numbers" in drawn
+    assert (tmp_path / "figures" / "report.html").exists()
+
     assert "Nothing to do" in run("xltray.sweep", str(file), "runtime.address=local")
     status = run("xltray.status", str(file))
     assert "finetune" in status
