@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import bisect
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ Item = TypeVar("Item")
 class Dice:
     """Draws that are the same on every machine and Python version.
 
-    Python promises that only of ``Random.random()`` seeded with a string, so nothing else is used.
+    Python promises that only of ``Random.random()`` seeded with a string, so nothing else is used. Sums of
+    weights are ``fsum``'s, which rounds once: what ``sum`` does with floats has changed in Python 3.12.
     """
 
     def __init__(self, *seed: str | int) -> None:
@@ -31,7 +33,7 @@ class Dice:
 
     def weighted(self, items: Sequence[Item], weights: Sequence[float]) -> Item:
         """Draw each item with a chance proportional to its weight; one of weight 0 never comes."""
-        left = self._random() * sum(weights)
+        left = self._random() * math.fsum(weights)
         for item, weight in zip(items, weights, strict=True):
             left -= weight
             if left < 0:

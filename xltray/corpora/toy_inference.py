@@ -22,6 +22,7 @@ A sentence of *another* scene (a word of the first replaced) is neutral to every
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -110,10 +111,10 @@ def weights(label: str, levels: int, sides: int) -> Table:
     table = [[start(row, column) for column in forms(levels, sides)] for row in forms(levels, sides)]
     for _ in range(ROUNDS):
         for number, share in enumerate(rows):
-            scale = share / sum(table[number])
+            scale = share / math.fsum(table[number])
             table[number] = [weight * scale for weight in table[number]]
         for number, share in enumerate(columns):
-            scale = share / sum(row[number] for row in table)
+            scale = share / math.fsum(row[number] for row in table)
             for row in table:
                 row[number] *= scale
     return tuple(map(tuple, table))
