@@ -81,8 +81,9 @@ def _shape(rows: pd.DataFrame) -> str:
     drops, rises = measured["source_drop_mean"], measured["target_rise_mean"]
     text = (
         f"the effect shows in {showing.sum()} of {names.count(len(measured), 'pair')}. "
-        f"On the way the source score falls by up to {_points(drops.mean())} points (mean over pairs; worst "
-        f"single seed {_points(measured['source_drop_max'].max())}) and the target score rises by "
+        f"On the way the source score falls by {_points(drops.mean())} points where it is lowest (pairs: "
+        f"{_points(drops.min())} to {_points(drops.max())}; worst single seed "
+        f"{_points(measured['source_drop_max'].max())}) and the target score rises by "
         f"{_points(rises.mean())} (pairs: {_points(rises.min())} to {_points(rises.max())})."
     )
     text += _source_rise(measured)

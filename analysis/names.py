@@ -29,6 +29,7 @@ TASKS = {
     "parsing": "Dependency parsing",
 }
 
+# The primary metric of each task is one of these, or the only one that the task has.
 METRICS = {"accuracy": "accuracy", "f1": "span F1", "las": "labelled attachment"}
 
 PRIMARY_METRICS = tuple(METRICS)

@@ -132,7 +132,8 @@ def _text(mean: str, planes: Iterable[Plane]) -> str:
         "Every point is a model: the bilingual one moved towards (or past) the source-only and the "
         f"target-only model; {scored} of them are scored, the colours between are filled in. Colour: score "
         f"divided by the bilingual model's; {mean}. "
-        f"White line: {CONTOUR:g}. Dashed: the straight lines between the models."
+        f"White line: {CONTOUR:g}. Marks: the three models that were trained, all others are computed from "
+        "them. Dashed: the straight lines between them."
     )
 
 

@@ -26,7 +26,7 @@ import pandas as pd
 
 from analysis import baselines, choice, learned
 from analysis.gaps import find_gaps, listing
-from analysis.names import PRIMARY_METRICS, called_random
+from analysis.names import PRIMARY_METRICS, TASKS, called_random
 from analysis.tables import CELL, AnalysisError, NothingThereError, read_table
 
 ROW = ["cell", "scope", "point", "eval_role", "eval_language"]
@@ -93,7 +93,9 @@ def load(
             different grids.
     """
     selection = select(folder, sweep)
-    surfaces = _keep(read_table(folder / "surfaces", SURFACE, metrics=PRIMARY_METRICS), selection)
+    # Other metrics of the tasks that are known are not even read.
+    wanted_rows = [[("metric", "in", list(PRIMARY_METRICS))], [("task", "not in", list(TASKS))]]
+    surfaces = _keep(_primary(read_table(folder / "surfaces", SURFACE, filters=wanted_rows)), selection)
     geometry = _keep(read_table(folder / "geometry", GEOMETRY, optional=learned.COLUMN), selection)
     known = tuple(sorted({*surfaces["encoder"].unique(), *geometry["encoder"].unique()}))
     wanted = choice.Choice(encoders=frozenset(encoders), tasks=frozenset(tasks))
@@ -208,11 +210,20 @@ def _check_one_cell_each(rows: pd.DataFrame, selection: Selection) -> None:
     )
 
 
+def _primary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of primary metrics, and all rows of tasks that have none of those that are known."""
+    known = frame["metric"].isin(PRIMARY_METRICS)
+    return frame[known | ~known.groupby(frame["task"]).transform("any").astype(bool)]
+
+
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with ``corner`` and ``relative``, after checking that they fit."""
     for task, metrics in frame.groupby("task")["metric"].unique().items():
         if len(metrics) > 1:
-            raise AnalysisError(f"task {task}: several primary metrics: {', '.join(sorted(metrics))}")
+            raise AnalysisError(
+                f"task {task}: found the metrics {', '.join(sorted(metrics))}; expected one, or exactly one "
+                f"of {', '.join(PRIMARY_METRICS)}. Add the primary one to METRICS in analysis/names.py."
+            )
     twice = frame[frame.duplicated(ROW)]
     if not twice.empty:
         raise AnalysisError(f"two rows for one score in: {listing(sorted(twice['cell'].unique()))}")

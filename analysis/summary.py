@@ -58,7 +58,10 @@ def summarise(results: Results) -> pd.DataFrame:
 
 
 def per_cell(rows: pd.DataFrame, geometry: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per cell with every measure, NaN where the points for it are missing."""
+    """Return one row per cell with every measure, NaN where there is no point for it.
+
+    Of a curve with some of its points only, the measures are of those points.
+    """
     cells = rows[["cell", *KEY, "seed"]].drop_duplicates().set_index("cell")
     for role in ROLES:
         for model in MODELS:

@@ -26,14 +26,18 @@ class NothingThereError(AnalysisError):
 
 
 def read_table(
-    folder: Path, columns: Sequence[str], *, metrics: Sequence[str] | None = None, optional: str | None = None
+    folder: Path,
+    columns: Sequence[str],
+    *,
+    filters: list[list[tuple[str, str, list[str]]]] | None = None,
+    optional: str | None = None,
 ) -> pd.DataFrame:
     """Return ``columns`` of all files below a folder.
 
     Args:
         folder: may be absent, or empty: that gives no rows.
         columns: each file must have them.
-        metrics: rows of others are left out.
+        filters: which rows, as ``pandas.read_parquet`` takes it; None: all.
         optional: one more column, of text; null in the rows of files without it.
 
     Raises:
@@ -44,7 +48,6 @@ def read_table(
     names = (path.relative_to(folder).parts for path in folder.rglob("*.parquet"))
     if all(any(part.startswith(("_", ".")) for part in name) for name in names):
         return pd.DataFrame({column: pd.Series(dtype=object) for column in wanted})
-    filters = [("metric", "in", list(metrics))] if metrics else None
     try:
         schema = _schema_with(folder, optional) if optional else None
         frame = pd.read_parquet(str(folder), filters=filters, schema=schema, page_checksum_verification=True)

@@ -63,6 +63,23 @@ def test_only_primary_metrics_and_the_two_languages_are_kept(tmp_path: Path) -> 
     assert set(rows["eval_role"]) == {"source", "target"}
 
 
+def test_a_task_of_your_own_needs_no_entry_if_it_has_one_metric(tmp_path: Path) -> None:
+    cell = Cell("mbert", "intents", "en", "de", 0)
+    write_cell(tmp_path, cell, keep=lambda rows: rows.assign(metric="mcc"))
+    assert set(load(tmp_path).surfaces["metric"]) == {"mcc"}
+
+    def with_known(rows: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([rows.assign(metric="mcc"), rows.assign(metric="f1")])
+
+    write_cell(tmp_path, cell, keep=with_known)
+    assert set(load(tmp_path).surfaces["metric"]) == {"f1"}
+    write_cell(tmp_path, cell, keep=lambda rows: with_known(rows).replace({"metric": {"f1": "brier"}}))
+    with pytest.raises(
+        AnalysisError, match=r"task intents: found the metrics brier, mcc; expected one, .*names\.py"
+    ):
+        load(tmp_path)
+
+
 def test_a_row_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     cell = Cell("mbert", "pos", "en", "de", 0)
     write_cell(tmp_path, cell, keep=lambda rows: pd.concat([rows, rows.head(1)]))

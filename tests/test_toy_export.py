@@ -100,6 +100,12 @@ def test_check_reads_what_was_exported(sweep: Path, capsys: pytest.CaptureFixtur
     assert "xnli qae train, label: contradiction 30, entailment 30, neutral 30" in out
 
 
+def test_that_dev_is_the_test_sample_is_said(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for sample, root in (("dev", "one"), ("test", "two")):
+        assert main(["export", str(sweep), f"data.toy.evaluate_on={sample}", "--out", root]) == 0
+        assert ("Its dev files are the test sample" in capsys.readouterr().out) == (sample == "test")
+
+
 def test_third_languages_are_exported_too(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = SWEEP | {"pairs": {"qaa": ["qab"]}, "third_languages": ["qad", "qab"]}
     sweep.write_text(yaml.safe_dump(content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -125,12 +126,16 @@ def test_sizes_and_sample_are_in_identities_only_where_given() -> None:
     assert identify("train", dev_pairs=30) == identify("train") != identify("train", train_pairs=30)
 
 
-def test_more_cognates_are_the_same_words_and_others() -> None:
-    shares, names = {}, {*concepts.NAME_CONCEPTS}
-    for share in (0.0, 0.3, 0.6, 1.0):
-        shares[share] = lexicon(corpus(qab={"cognates": share}).typology("qab")).cognates - names
-    assert not shares[0.0]
-    assert shares[0.3] < shares[0.6] < shares[1.0]
+def test_more_cognates_are_nearly_the_same_words_and_others() -> None:
+    names = {*concepts.NAME_CONCEPTS}
+    shares = [
+        lexicon(corpus(qab={"cognates": step / 20}).typology("qab")).cognates - names for step in range(21)
+    ]
+    assert not shares[0]
+    for fewer, more in itertools.pairwise(shares):
+        assert len(fewer) <= len(more)
+        # A word may be kept from being inherited by another that came out the same.
+        assert len(fewer - more) <= 3
 
 
 def test_a_new_language_has_the_words_of_the_one_it_is_like() -> None:

@@ -55,15 +55,21 @@ def test_quickstart_and_what_follows(tmp_path):
     )
     rise = ends["target"][1.0] - ends["target"][0.0]
     drop = ends["source"][0.0] - ends["source"][1.0]
-    # Means over seeds; 200 examples a language. To the near language, inference transfers almost fully.
-    assert (rise.drop(("xnli", "qab")) > 0.15).all()
-    assert rise["xnli", "qab"] > 0.0
+    # Means over seeds; 200 examples a language.
+    assert (rise > 0.15).all()
     assert (drop < 0.05).all()
 
     run("analysis", str(store))
     figures = {path.name for path in (store / "figures").iterdir()}
     assert {"lines.png", "lines.pdf", "geometry.png", "summary.md", "summary.csv"} <= figures
     assert {"lines-by-pair-qaa.pdf", "plane-pos-qaa-qad.png"} <= figures
+    summary = pd.read_csv(store / "figures/summary.csv").set_index(["task", "target"])
+    # All along the line, not only at its ends.
+    assert (summary.loc["xnli", "source_drop_mean"] <= 0.03).all()
+    assert (summary["source_drop_mean"] < 0.05).all()
+    # What the paper is about: of seeds alike on the source, the target scores differ.
+    of_task = summary.groupby("task")[["zero_shot_variance_source", "zero_shot_variance_target"]].mean()
+    assert (of_task["zero_shot_variance_target"] > of_task["zero_shot_variance_source"]).all()
 
     begin = time.monotonic()
     assert "Nothing to do" in run(*command)

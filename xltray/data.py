@@ -35,7 +35,7 @@ from xltray.output import spoken
 from xltray.show import show
 from xltray.spec import SweepSpec
 from xltray.sweepfile import load_sweep
-from xltray.tasks.registry import TASKS
+from xltray.tasks.registry import TASKS, corpus_name
 
 PIPE_WIDTH = 200
 """Columns of the table where the output is not a terminal: wide enough not to break file names."""
@@ -94,6 +94,10 @@ def _run_show(sweep: SweepSpec, options: argparse.Namespace) -> int:
 def _run_export(sweep: SweepSpec, options: argparse.Namespace) -> int:
     data = export(sweep, options.out)
     print("# Sweep files read this with:")
+    if sweep.data.toy.evaluate_on == "test" and any(
+        corpus_name(task, sweep.data) == "toy" for task in sweep.tasks
+    ):
+        print("# Its dev files are the test sample (data.toy.evaluate_on): choose nothing on them.")
     print(yaml.safe_dump({"data": data}, sort_keys=False), end="")
     return 0
 

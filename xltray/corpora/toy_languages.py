@@ -189,7 +189,10 @@ def derived(code: str, spec: ToyLanguageSpec) -> Typology:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """A language's forms, and which of the concepts have an inherited one."""
+    """A language's forms, and the concepts whose words were inherited.
+
+    Of these, some are spelled otherwise in the end: homographs take a noun's form, ``alike`` another word's.
+    """
 
     forms: Mapping[str, str]
     cognates: frozenset[str]
