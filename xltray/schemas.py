@@ -19,8 +19,8 @@ def _field(name: str, kind: pa.DataType, description: str, *, nullable: bool = F
 
 _CELL = (
     _field("cell", _STRING, "id of the cell; the same in surfaces and geometry"),
-    _field("source", _STRING, "source language, ISO 639-1"),
-    _field("target", _STRING, "target language, ISO 639-1"),
+    _field("source", _STRING, "source language, as in the sweep file (two or three letters)"),
+    _field("target", _STRING, "target language, as in the sweep file (two or three letters)"),
     _field("seed", _INT64, "seed of the cell's three endpoints"),
 )
 _COUNTS = (
@@ -43,7 +43,12 @@ _SURFACE_POINT = (
 _SURFACE_SCORE = (
     _field("eval_language", _STRING, "language scored"),
     _field("eval_role", _STRING, "what that language is to the cell: source, target or other"),
-    _field("split", _STRING, "split scored: dev"),
+    _field(
+        "split",
+        _STRING,
+        "always dev, the role; which file or sample plays it is in the sweep file "
+        "(`data.treebanks.*.dev`, `data.toy.evaluate_on`)",
+    ),
     _field("metric", _STRING, "accuracy, f1 or las (primary); uas and las_paper beside las"),
 )
 PARTITIONS = (
