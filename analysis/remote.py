@@ -15,7 +15,7 @@ import pyarrow.fs
 from analysis.tables import AnalysisError
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
-_READ = ("surfaces/*/*/*.parquet", "geometry/*/*/*.parquet", "sweeps/*/*", "endpoints/*/DONE.json")
+_READ = ("surfaces/*/*/*.parquet", "geometry/*/*/*.parquet", "sweeps/*/*", "endpoints/*/*.json")
 """The files that the analysis reads; models, checkpoints and predictions are not among them."""
 _AT_ONCE = 16
 

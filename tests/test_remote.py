@@ -25,7 +25,9 @@ def results(tmp_path: Path) -> Path:
     ):
         (store / path).parent.mkdir(parents=True, exist_ok=True)
         (store / path).write_bytes(b"of no use")
-    (store / "endpoints/e/DONE.json").write_text(json.dumps({}))
+    constant = {language: {"metric": "accuracy", "value": 0.95} for language in ("en", "de")}
+    (store / "endpoints/e/DONE.json").write_text(json.dumps({"baselines": constant}))
+    (store / "endpoints/e/spec.json").write_text(json.dumps({"task": "pos"}))
     return store
 
 
@@ -40,6 +42,7 @@ def test_a_uri_gives_what_its_folder_does(
     monkeypatch.chdir(tmp_path)
     assert main([str(results)]) == 0
     said = capsys.readouterr().out
+    assert "no better than that of one constant answer" in said
     assert main([results.as_uri()]) == 0
     assert capsys.readouterr().out == said.replace(str(results), "results/store")
     assert content(tmp_path / "results/store/figures") == content(results / "figures")
@@ -53,7 +56,7 @@ def test_only_what_is_read_is_copied_and_the_copy_goes(results: Path) -> None:
     (surface,) = results.glob("surfaces/*/*/*.parquet")
     (geometry,) = results.glob("geometry/*/*/*.parquet")
     read = {str(path.relative_to(results)) for path in (surface, geometry)}
-    assert copied == read | {"sweeps/one/plan.json", "endpoints/e/DONE.json"}
+    assert copied == read | {"sweeps/one/plan.json", "endpoints/e/DONE.json", "endpoints/e/spec.json"}
     with remote.at_hand(str(results)) as folder:
         assert folder == results
 
