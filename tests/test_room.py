@@ -93,6 +93,23 @@ def test_these_ten_minutes_begin_with_the_first_machine_and_again_with_the_next(
     assert wait(late, threads=3) == HOUR + 500
 
 
+def test_what_the_next_kind_needs_is_asked_for_once_the_first_has_room(wait: Any) -> None:
+    machine = {"CPU": 5.0, "GPU": 4.0}
+    cluster = Cluster((HOUR, 9 * HOUR, machine), (HOUR + 500, 9 * HOUR, machine))
+    assert wait(cluster, device="cuda", servers_per_surface=8) == HOUR + 500
+    endpoint, surface, nothing = cluster.asked
+    assert endpoint == [{"CPU": 1.0, "GPU": 1.0}]
+    assert sum(bundle.get("GPU", 0) for bundle in surface) == 8
+    assert not nothing
+    assert [line for line in cluster.said if "a surface job needs" in line] == cluster.said[-1:]
+    # Each kind is waited for anew.
+    late = Cluster(
+        (0, 9 * HOUR, {"CPU": 2.0}), (500, 9 * HOUR, {"CPU": 4.0}), (1000, 9 * HOUR, {"CPU": 40.0})
+    )
+    assert wait(late, threads=3, servers_per_surface=4) == 1000
+    assert [bundles[:1] for bundles in late.asked] == [[{"CPU": 3.0}], [{"CPU": 0.1}], []]
+
+
 def test_a_ray_on_this_machine_alone_is_not_waited_for(wait: Any) -> None:
     cluster = Cluster((0, HOUR, {"CPU": 2.0}))
     with pytest.raises(CapacityError):

@@ -41,14 +41,16 @@ def await_room(
 
     A Ray on this machine alone stays as it is; a cluster's machines may still be starting, or be
     started on demand. While there is none for jobs, that may take as long as it takes: spot machines are
-    out of stock for hours. Where some are there and too small, others are waited for ``JOIN_SECONDS``.
+    out of stock for hours. Where some are there and too small, others are waited for ``JOIN_SECONDS``: anew
+    once they suffice for one kind, and not yet for the next, for which more is asked of the autoscaler then.
 
     Raises:
         CapacityError: if they stay too small.
         Gone: from ``watch``, if Ray is lost meanwhile.
     """
     notes = WaitingNotes(say)
-    asked, deadline = False, float("inf")
+    asked: list[dict[str, float]] = []
+    deadline = float("inf")
     while not interrupt.asked:
         watch()
         wanted, error = _shortage(kinds, runtime, session.device, watch.nodes)
@@ -56,9 +58,9 @@ def await_room(
             break
         if not session.can_grow:
             raise error
-        if not asked:
+        if wanted != asked:
             request_resources(bundles=wanted)
-            asked = True
+            asked, deadline = wanted, float("inf")
         if not runs_jobs(session.device, watch.nodes):
             deadline = float("inf")
             notes(no_machine(session.device))
