@@ -19,8 +19,13 @@ class Scene:
     """A clock, machines, and what was said."""
 
     def __init__(self) -> None:
-        self.now, self.devices = 100.0, 1
+        self.now, self.has = 100.0, {"CPU": 4.0}
         self.said: list[str] = []
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """A head that runs no jobs, and a machine that may."""
+        return [{"Alive": True, "Resources": has} for has in ({"memory": 1.0}, self.has)]
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def look(scene: Scene) -> Look:
     """Look at trials, given as (status, fits), so many seconds after the last time; whether to stop."""
     watcher = Stranded(
         lambda config: bool(config["fits"]),
-        lambda: scene.devices,
+        lambda: scene.nodes,
         "cpu",
         lambda text: scene.said.append(text),
     )
@@ -77,7 +82,7 @@ def test_without_any_machine_jobs_wait_as_long_as_it_takes(
     scene: Scene, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "NOTE_SECONDS", 300.0)
-    scene.devices = 0
+    scene.has = {}
     assert not any(look(6, DONE, GONE) for _ in range(600))
     assert scene.said[:2] == [
         "no machine for jobs; waiting; Ctrl-C ends",
@@ -85,15 +90,23 @@ def test_without_any_machine_jobs_wait_as_long_as_it_takes(
     ]
     assert len(scene.said) == 12
     # One comes that is too small; it may not be the last.
-    scene.devices = 1
+    scene.has = {"CPU": 4.0}
     assert not look(6, DONE, GONE)
     assert not look(6, DONE, GONE)
     assert look(6, DONE, GONE)
     assert len(scene.said) == 12
 
 
+def test_a_machine_with_fewer_cpus_than_one_process_takes_is_one(scene: Scene, look: Look) -> None:
+    scene.has = {"CPU": 1.0}
+    assert not look(0, GONE)
+    assert not look(6, GONE)
+    assert look(6, GONE)
+    assert not scene.said
+
+
 def test_another_wait_is_told_anew(scene: Scene, look: Look) -> None:
-    scene.devices = 0
+    scene.has = {}
     for _ in range(2):
         for _ in range(9):
             look(6, GONE)
@@ -107,6 +120,6 @@ def test_not_between_jobs(look: Look) -> None:
 
 
 def test_it_stops_no_single_trial_and_goes_where_tune_goes() -> None:
-    watcher = Stranded(lambda _: True, lambda: 1, "cpu", print)
+    watcher = Stranded(lambda _: True, lambda: [], "cpu", print)
     assert not watcher("id", {})
     assert not pickle.loads(pickle.dumps(watcher)).__dict__

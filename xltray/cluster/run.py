@@ -157,7 +157,9 @@ def _run_jobs(
         searcher = JobSearcher(graph, needed, store, settings, Split(sweep.runtime, devices))
         progress = ProgressCallback(graph, needed, retries, board, watch, devices)
         trackers = Trackers(sweep.runtime.callbacks, sweep.name, board.say)
-        stranded = Stranded(lambda config: fits(config, watch.nodes), devices, session.device, board.say)
+        stranded = Stranded(
+            lambda config: fits(config, watch.nodes), lambda: watch.nodes, session.device, board.say
+        )
         _fit(searcher, [progress, trackers, stranded], CombinedStopper(interrupt, stranded), session)
         if not stranded.asked:
             break

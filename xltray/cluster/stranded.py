@@ -12,11 +12,12 @@ to the autoscaler, so jobs start when a machine joins; meanwhile it is said now 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ray.tune import Callback, Stopper
 
+from xltray.cluster.capacity import runs_jobs
 from xltray.cluster.waiting import WaitingNotes, no_machine
 
 LOOK_SECONDS = 5.0
@@ -30,7 +31,7 @@ class Stranded(Callback, Stopper):
     def __init__(
         self,
         fits: Callable[[Mapping[str, Any]], bool],
-        devices: Callable[[], int],
+        nodes: Callable[[], Iterable[Mapping[str, Any]]],
         device: str,
         say: Callable[[str], None],
     ) -> None:
@@ -38,12 +39,12 @@ class Stranded(Callback, Stopper):
 
         Args:
             fits: tells whether a trial of this configuration has room on the machines at hand.
-            devices: tells how many processes that hold a device these machines have room for.
+            nodes: tells which machines those are, as ``ray.nodes()`` does.
             device: what jobs compute on.
             say: is told when jobs wait for a machine.
         """
         self.asked = False
-        self._devices = devices
+        self._nodes = nodes
         self._device = device
         self._waits = WaitingNotes(say)
         self._fits = fits
@@ -69,7 +70,7 @@ class Stranded(Callback, Stopper):
             self._judge(now)
 
     def _judge(self, now: float) -> None:
-        if not self._devices():
+        if not runs_jobs(self._device, self._nodes()):
             self._waits(no_machine(self._device))
         elif self._waits.under_way:
             # One has joined. What else does may follow in a moment.
