@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from xltray.cluster import room, session, waiting
+from xltray.cluster import demand, room, session, waiting
 from xltray.cluster.capacity import CapacityError, runs_jobs
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.room import await_room
 from xltray.cluster.session import Session
+from xltray.cluster.watch import Gone
 from xltray.spec_runtime import RuntimeSpec
 
 HOUR = 3600.0
@@ -27,7 +29,8 @@ class Cluster:
         self.machines = [(0.0, float("inf"), {"memory": 1.0}), *machines]
         self.now = 0.0
         self.said: list[str] = []
-        self.asked: list[list[dict[str, float]]] = []
+        self.requests: list[list[dict[str, float]]] = []
+        self.answering = True
         self.interrupt = Interrupt(self.said.append)
         self.interrupt_at = float("inf")
 
@@ -35,8 +38,19 @@ class Cluster:
     def nodes(self) -> list[dict[str, Any]]:
         return [{"Alive": begin <= self.now < end, "Resources": has} for begin, end, has in self.machines]
 
+    @property
+    def asked(self) -> list[list[dict[str, float]]]:
+        """The requests, each once though it was repeated; the first is that nothing is asked for any more."""
+        first, *later = self.requests
+        assert first == []
+        return [new for old, new in pairwise([first, *later]) if new != old]
+
     def __call__(self) -> None:
         """In the place of ``Watch``, which looks whether Ray is there."""
+
+    def answers(self) -> bool:
+        """In the place of ``Watch``, too."""
+        return self.answering
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -50,7 +64,7 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(cluster: Cluster, *, can_grow: bool = True, device: str = "cpu", **runtime: Any) -> float:
         monkeypatch.setattr(room.time, "monotonic", lambda: cluster.now)
         monkeypatch.setattr(room.time, "sleep", cluster.sleep)
-        monkeypatch.setattr(room, "request_resources", lambda bundles: cluster.asked.append(bundles))
+        monkeypatch.setattr(demand, "request_resources", lambda bundles: cluster.requests.append(bundles))
         here = Session("here", device, can_grow, pending=2)
         kinds = {"finetune", "surface"}
         await_room(kinds, RuntimeSpec(**runtime), here, cluster.interrupt, cluster, cluster.said.append)  # type: ignore[arg-type]
@@ -116,6 +130,7 @@ def test_a_ray_on_this_machine_alone_is_not_waited_for(wait: Any) -> None:
         wait(cluster, can_grow=False, device="cuda")
     assert cluster.now == 0
     assert not cluster.said
+    assert not cluster.requests
 
 
 def test_nothing_is_said_where_there_is_room(wait: Any) -> None:
@@ -130,6 +145,29 @@ def test_an_interrupt_ends_the_wait(wait: Any) -> None:
     cluster.interrupt_at = HOUR
     assert wait(cluster) == HOUR
     assert cluster.asked[-1] == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, Gone])
+@pytest.mark.parametrize("answering", [True, False])
+def test_what_was_asked_for_is_taken_back_unless_ray_is_gone(
+    wait: Any, error: type[BaseException], answering: bool
+) -> None:
+    class Ending(Cluster):
+        def sleep(self, seconds: float) -> None:
+            raise error
+
+    cluster = Ending()
+    cluster.answering = answering
+    with pytest.raises(error):
+        wait(cluster)
+    asked = [[{"CPU": 1.0}]]
+    assert cluster.asked == (asked if error is Gone or not answering else [*asked, []])
+
+
+def test_a_request_is_repeated_as_another_run_may_have_replaced_it(wait: Any) -> None:
+    cluster = Cluster((HOUR, 9 * HOUR, {"CPU": 4.0}))
+    wait(cluster)
+    assert cluster.requests.count([{"CPU": 1.0}]) == HOUR / demand.REPEAT_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@
     capacity.py     what a job needs and whether a node is large enough
     split.py        on how many devices a surface is split
     room.py         waits until machines are there, and large enough
+    demand.py       asks the autoscaler for machines, and takes that back
     stranded.py     jobs that fit no more since machines were lost
     waiting.py      says now and then that a run waits; no Ray
     committed.py    which running jobs the store has the results of, when a run ends

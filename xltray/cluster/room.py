@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ray.autoscaler.sdk import request_resources
-
 from xltray.cluster.capacity import CapacityError, bundles, check_room, reserved, runs_jobs
+from xltray.cluster.demand import Demand
 from xltray.cluster.interrupt import Interrupt
 from xltray.cluster.session import Session
 from xltray.cluster.split import fixed_servers
@@ -48,32 +47,27 @@ def await_room(
         CapacityError: if they stay too small.
         Gone: from ``watch``, if Ray is lost meanwhile.
     """
-    notes = WaitingNotes(say)
-    asked: list[dict[str, float]] = []
-    deadline = float("inf")
-    while not interrupt.asked:
-        watch()
-        wanted, error = _shortage(kinds, runtime, session.device, watch.nodes)
-        if error is None:
-            break
-        if not session.can_grow:
-            raise error
-        if wanted != asked:
-            request_resources(bundles=wanted)
-            asked, deadline = wanted, float("inf")
-        if not runs_jobs(session.device, watch.nodes):
-            deadline = float("inf")
-            notes(no_machine(session.device))
-        elif deadline == float("inf"):
-            deadline = time.monotonic() + JOIN_SECONDS
-            notes.over()
-            say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
-        elif time.monotonic() > deadline:
-            request_resources(bundles=[])
-            raise error
-        time.sleep(2)
-    if asked:
-        request_resources(bundles=[])
+    notes, deadline = WaitingNotes(say), float("inf")
+    with Demand(watch, session.can_grow) as demand:
+        while not interrupt.asked:
+            watch()
+            wanted, error = _shortage(kinds, runtime, session.device, watch.nodes)
+            if error is None:
+                return
+            if not session.can_grow:
+                raise error
+            if demand(wanted):
+                deadline = float("inf")
+            if not runs_jobs(session.device, watch.nodes):
+                deadline = float("inf")
+                notes(no_machine(session.device))
+            elif deadline == float("inf"):
+                deadline = time.monotonic() + JOIN_SECONDS
+                notes.over()
+                say(f"{error} Waiting up to {JOIN_SECONDS / 60:g} min for such a machine to join.")
+            elif time.monotonic() > deadline:
+                raise error
+            time.sleep(2)
 
 
 def _shortage(

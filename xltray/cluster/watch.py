@@ -53,7 +53,7 @@ class Watch:
         """Look, if it is time."""
         if time.monotonic() < self._next:
             return
-        if not answers(self._address):
+        if not self.answers():
             # A control store may be restarted; meanwhile any question to it would wait.
             self._silent += 1
             if self._silent >= WATCH_ATTEMPTS:
@@ -65,6 +65,10 @@ class Watch:
             if self._node not in alive:
                 raise Gone("it no longer runs on the machine that the sweep runs from")
         self._next = time.monotonic() + self._seconds
+
+    def answers(self) -> bool:
+        """Return whether its control store can be asked at the moment."""
+        return answers(self._address)
 
 
 @contextmanager
