@@ -148,6 +148,31 @@ def test_a_tracker_that_fails_is_left_out(tmp_path: Path, monkeypatch: pytest.Mo
     assert said == ["mlflow is left out from here on: ConnectionError: no answer from https://***@tracker"]
 
 
+def test_without_room_for_their_files_those_that_write_some_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Calm:
+        def __getattr__(self, method: str) -> Any:
+            return lambda *_, **__: told.append(method)
+
+    told, said = list[str](), list[str]()
+    monkeypatch.setattr(xltray.cluster.trackers, "make_logger", lambda *_: Calm())
+    monkeypatch.chdir(tmp_path)
+    Path("runs").write_text("no folder")
+    follow(Trackers(["tensorboard", "mlflow", "wandb"], "tiny", said.append), job_of(tmp_path, "finetune"))
+    assert len(said) == 2
+    for name, line in zip(("tensorboard", "wandb"), said, strict=True):
+        assert line.startswith(
+            f"{name} is left out from here on: NotADirectoryError: [Errno 20] Not a directory"
+        )
+    assert told == ["setup"] * 3 + [
+        "log_trial_start",
+        "log_trial_result",
+        "log_trial_end",
+        "on_experiment_end",
+    ]
+
+
 def test_a_tracker_that_is_not_installed_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ A logger that fails is left out from there on; no sweep ends for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from xltray.cluster.metrics import tags_of
 from xltray.credentials import redacted
 from xltray.errors import summary
 from xltray.jobs import FinetuneJob, Job, SurfaceJob, load_job
+
+_WITH_FOLDERS = frozenset({"tensorboard", "wandb"})
+"""Loggers that write files, or whose process runs in the folder of a job."""
 
 
 def make_logger(name: str, sweep: str) -> LoggerCallback:
@@ -87,8 +92,8 @@ class Trackers(Callback):
         if trial.trial_id not in self._stand_ins:
             self._stand_ins[trial.trial_id] = StandIn(trial, self._folder)
         stand_in = self._stand_ins[trial.trial_id]
-        if {"tensorboard", "wandb"} & self._loggers.keys():
-            stand_in.init_local_path()
+        for name in sorted(_WITH_FOLDERS & self._loggers.keys()):
+            self._guard(name, stand_in.init_local_path)
         self._each("log_trial_start", stand_in)
 
     def on_trial_result(
@@ -113,13 +118,18 @@ class Trackers(Callback):
         self._each("on_experiment_end", trials, **info)
 
     def _each(self, method: str, *args: Any, **options: Any) -> None:
+        call = methodcaller(method, *args, **options)
         for name, logger in list(self._loggers.items()):
-            try:
-                getattr(logger, method)(*args, **options)
-            except Exception as error:
-                del self._loggers[name]
-                message = redacted(summary(str(error)))
-                self._say(f"{name} is left out from here on: {type(error).__name__}: {message}")
+            self._guard(name, partial(call, logger))
+
+    def _guard(self, name: str, action: Callable[[], object]) -> None:
+        """Do something for a logger, which is left out from there on if that fails."""
+        try:
+            action()
+        except Exception as error:
+            del self._loggers[name]
+            message = redacted(summary(str(error)))
+            self._say(f"{name} is left out from here on: {type(error).__name__}: {message}")
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks into its experiment folder, which is thrown away.
