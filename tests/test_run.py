@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import made_rays
@@ -142,13 +144,18 @@ def test_a_surfaces_coordinator_does_not_import_torch() -> None:
 
 
 # A Ray that is lost
+FOLDER = r" \(it writes to /\S+\)"
 
-FULL_DISK = """Traceback (most recent call last):
-  File "tune_controller.py", line 1252, in _on_error
-    on_error(trial, exception)
-OSError: [Errno 28] No space left on device: '/tmp/xltray-tune-a/jobs/error.pkl'
-"""
-"""What Tune makes of an error of its own."""
+
+def wrapped(error: Exception) -> TuneError:
+    """What Tune makes of an error that it meets, or a callback."""
+    try:
+        try:
+            raise error
+        except Exception:
+            raise TuneError(traceback.format_exc())  # noqa: B904  (as Tune does it)
+    except TuneError as made:
+        return made
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -171,12 +178,23 @@ def test_a_watch_tells_a_ray_that_is_gone_from_one_that_is_there() -> None:
     [
         (LocalRayletDiedError("x"), r"Ray was lost: LocalRayletDiedError: .*"),
         (ConnectionError("x\ny"), r"Ray was lost: ConnectionError: x"),
+        (wrapped(LocalRayletDiedError("x")), r"Ray was lost: LocalRayletDiedError: .*"),
+        (wrapped(ConnectionError("x\ny")), r"Ray was lost: ConnectionError: x"),
+        (OSError(28, "No space left"), rf"Tune cannot go on: OSError: \[Errno 28\] No space left{FOLDER}"),
+        (wrapped(OSError(28, "No space left")), rf"Tune cannot go on: OSError: .* left{FOLDER}"),
         (
-            TuneError(FULL_DISK),
-            r"Tune cannot go on: OSError: \[Errno 28\] No space left .* \(it writes to /\S+\)",
+            wrapped(FileNotFoundError(2, "No such file", f"{gettempdir()}/xltray-tune-a/jobs/error.pkl")),
+            rf"Tune cannot go on: FileNotFoundError: .* No such file: .*{FOLDER}",
         ),
-        (OSError(28, "No space left"), r"Tune cannot go on: OSError: \[Errno 28\] No space left .*"),
-        (TuneError("no trial"), r"Tune cannot go on: TuneError: no trial .*"),
+        (
+            wrapped(FileNotFoundError(2, "No such file", "/etc/a")),
+            r"Tune cannot go on: FileNotFoundError: .*: .*a'(\n.*)+in wrapped\n +raise error\nF.+'/etc/a'",
+        ),
+        (
+            wrapped(KeyError("scores")),
+            r"Tune cannot go on: KeyError: 'scores'(\n.*)+in wrapped\n *raise error\nKeyError: 'scores'",
+        ),
+        (TuneError("no trial"), r"Tune cannot go on: TuneError: no trial(\n.*)+TuneError: no trial"),
     ],
 )
 def test_a_lost_ray_is_an_outcome(

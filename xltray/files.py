@@ -30,7 +30,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # These have no folders, only keys with slashes: creating one would leave an empty marker object.
 _FOLDERLESS = frozenset({"s3", "gcs", "abfs"})
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""Of an OSError, what says that nothing can be written there for now."""
 _LASTING = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 _READING = ("read", "download")
 # As Arrow words what S3 says for good.
@@ -263,7 +264,7 @@ def _may_pass(verb: str, error: Exception) -> bool:
         return verb in _READING
     if not isinstance(error, OSError) or isinstance(error, _LASTING):
         return False
-    return error.errno not in _NO_ROOM and not any(word in str(error) for word in _REFUSALS)
+    return error.errno not in NO_ROOM and not any(word in str(error) for word in _REFUSALS)
 
 
 def _advice(verb: str, error: Exception) -> str:
@@ -271,7 +272,7 @@ def _advice(verb: str, error: Exception) -> str:
         return "Run the sweep again: it makes what is missing."
     if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
         return "A file lies where a folder is needed, or the reverse: move it away, or change `storage`."
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return "Make room where the store is, or change `storage`; the same command goes on."
     if isinstance(error, PermissionError):
         return "Ask for access, or change `storage`."

@@ -25,11 +25,10 @@ from xltray.cluster.capacity import devices_of
 from xltray.cluster.jobgraph import JobGraph, State
 from xltray.cluster.metrics import RunMetrics
 from xltray.cluster.progress import Board
-from xltray.cluster.retries import Cause, Failure, Retries
+from xltray.cluster.retries import TRACEBACK_LINES, Cause, Failure, Retries
 from xltray.cluster.server import LostServersError
 from xltray.jobs import Job
 
-TRACEBACK_LINES = 8
 METRICS_SECONDS = 5.0
 LOSSES = (
     ActorPlacementGroupRemoved,

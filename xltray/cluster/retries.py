@@ -12,6 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+TRACEBACK_LINES = 8
+"""With so many last lines of its traceback the message of an error ends."""
+
 
 class Cause(StrEnum):
     """What ended a job that may be tried again."""

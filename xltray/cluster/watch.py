@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
@@ -13,7 +15,9 @@ import ray
 from ray.exceptions import RayError
 from ray.tune import TuneError
 
+from xltray.cluster.retries import TRACEBACK_LINES
 from xltray.errors import XltrayError
+from xltray.files import NO_ROOM
 
 WATCH_SECONDS = 5.0
 WATCH_ATTEMPTS = 4
@@ -81,21 +85,31 @@ def losses_named() -> Iterator[None]:
         yield
     except Gone as error:
         raise LostRayError(f"Ray was lost: {error}") from error
-    except (RayError, ConnectionError) as error:
-        first_line, *_ = str(error).strip().splitlines() or [""]
-        raise LostRayError(f"Ray was lost: {type(error).__name__}: {first_line}") from error
-    except (TuneError, OSError) as error:
-        # The store's own errors are no OSError. This is the disk below Tune's folder, for one.
-        text = f"Tune cannot go on: {_cause(error)} (it writes to {gettempdir()})"
-        raise StoppedTuneError(text) from error
+    except (RayError, TuneError, OSError) as error:
+        # The store's own errors are no OSError. The disk below Tune's folder raises one, for instance.
+        raise _named(error) from error
 
 
-def _cause(error: Exception) -> str:
-    """Return what happened; a TuneError's message may be a whole traceback, which says it at its end."""
-    lines = str(error).strip().splitlines()
-    if lines and lines[0].startswith("Traceback"):
-        return lines[-1]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+def _named(error: Exception) -> LostRayError | StoppedTuneError:
+    """Return what an error that ends Tune means; where it may be xltray's own, with its traceback's end."""
+    cause = error
+    while isinstance(cause, TuneError) and isinstance(cause.__context__, Exception):
+        # What callbacks raise, ours too, Tune wraps in an error whose message is their traceback.
+        cause = cause.__context__
+    first_line, *_ = str(cause).strip().splitlines() or [""]
+    said = f"{type(cause).__name__}: {first_line}"
+    if isinstance(cause, RayError | ConnectionError):
+        return LostRayError(f"Ray was lost: {said}")
+    if isinstance(cause, OSError) and _is_of_the_disk(cause):
+        return StoppedTuneError(f"Tune cannot go on: {said} (it writes to {gettempdir()})")
+    lines = "".join(traceback.format_exception(cause)).splitlines()
+    return StoppedTuneError("\n".join([f"Tune cannot go on: {said}", *lines[-TRACEBACK_LINES:]]))
+
+
+def _is_of_the_disk(error: OSError) -> bool:
+    """Whether it says that Tune's folder cannot be written."""
+    below = isinstance(error.filename, str) and Path(error.filename).is_relative_to(gettempdir())
+    return error.errno in NO_ROOM or below
 
 
 def answers(address: str) -> bool:
