@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -103,6 +107,44 @@ def test_what_has_room_again_is_written() -> None:
     emit("end", exit_code=0)
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["event"] == "end"
+
+
+def test_a_signal_that_is_told_of_during_a_write_raises_nothing() -> None:
+    reader, writer = os.pipe()
+    told, text, read = threading.Event(), "x" * 2**20, list[bytes]()
+
+    def signal_and_read() -> None:
+        # One write of all that blocks from when the pipe is full.
+        while int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, b"1234"), sys.byteorder) < 2**16:
+            time.sleep(0.01)
+        signal.pthread_kill(main.ident, signal.SIGUSR1)
+        told.wait(10)
+        while sum(map(len, read)) < len(text):
+            read.append(os.read(reader, 2**16))
+
+    with open(writer, "w", encoding="utf-8") as stream:  # noqa: PTH123  (a descriptor)
+        bearing, main = Bearing(stream), threading.main_thread()
+
+        def handle(*_: Any) -> None:
+            with pytest.raises(RuntimeError, match="reentrant call"):
+                stream.flush()
+            bearing.write("stopping\n")
+            bearing.flush()
+            told.set()
+
+        before = signal.signal(signal.SIGUSR1, handle)
+        try:
+            thread = threading.Thread(target=signal_and_read)
+            thread.start()
+            bearing.write(text)
+            bearing.flush()
+            thread.join(10)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    os.close(reader)
+    assert told.is_set()
+    assert b"".join(read).startswith(text.encode())
+    assert bearing.error is None
 
 
 def test_it_is_still_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,18 +35,14 @@ class Bearing:
 
     def write(self, text: str) -> int:
         """Write ``text`` if that can be done; returns its length in any case."""
-        try:
+        with self._borne():
             self._stream.write(text)
-        except OSError as error:
-            self._note(error)
         return len(text)
 
     def flush(self) -> None:
         """Write what is buffered if that can be done."""
-        try:
+        with self._borne():
             self._stream.flush()
-        except OSError as error:
-            self._note(error)
 
     def close_quietly(self) -> None:
         """Write what is buffered, or drop it: Python's own flush, at exit, would change the exit code."""
@@ -58,6 +54,17 @@ class Bearing:
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
             self._stream.flush()
+
+    @contextmanager
+    def _borne(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._note(error)
+        except RuntimeError as error:
+            # A signal came while a write was under way, and what handles it has something to say.
+            if "reentrant call" not in str(error):
+                raise
 
     def _note(self, error: OSError) -> None:
         if error.errno not in _NOBODY_READS:
