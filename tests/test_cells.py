@@ -203,6 +203,20 @@ def test_cells_are_listed_with_what_there_is_of_them(own: Tiny) -> None:
         open_cell(own.root, lost.id)
 
 
+def test_to_open_a_cell_no_scores_are_read(started: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, refuse = Store.read_bytes, ("surfaces/", "geometry/")
+
+    def read_others(store: Store, path: str) -> bytes:
+        if path.startswith(refuse):
+            raise StoreError(f"cannot read {path}")
+        return read(store, path)
+
+    monkeypatch.setattr(Store, "read_bytes", read_others)
+    assert open_cell(started.root, started.cell().id).job == started.cell()
+    with pytest.raises(StoreError, match="cannot read"):
+        list_cells(started.root)
+
+
 def test_the_beginning_of_an_id_will_do(started: Tiny) -> None:
     assert open_cell(started.root, "pos-qaa-qad").job == started.cell("pos", "qad")
     with pytest.raises(

@@ -23,7 +23,7 @@ from xltray.endpoints import absent_weights, outside_a_sweep
 from xltray.errors import CellError, CornerMismatchError, Problem, StoreError, did_you_mean
 from xltray.evaluator import CellEvaluator
 from xltray.grid import COORDINATE, Grid, Point, coordinate
-from xltray.jobs import SurfaceJob
+from xltray.jobs import Job, SurfaceJob
 from xltray.nn.device import resolve
 from xltray.results import points_table
 from xltray.spec import SweepSpec
@@ -140,6 +140,10 @@ def list_cells(storage: str | Path) -> pd.DataFrame:
     Raises:
         StoreError: if the store cannot be read, or no sweep was started in it.
     """
+    store = Store(str(storage))
+    planned = _planned(store).values()
+    jobs = {job.id: job for cell in planned for job in (*cell.needs, cell.job)}
+    done = store.done_ids(jobs.values())
     rows = [
         {
             "cell": job.id,
@@ -148,10 +152,10 @@ def list_cells(storage: str | Path) -> pd.DataFrame:
             "source": job.source,
             "target": job.target,
             "seed": job.seed,
-            "ready": ready,
-            "scored": scored,
+            "ready": done.issuperset(job.needs),
+            "scored": job.id in done,
         }
-        for _, job, ready, scored in _planned(Store(str(storage))).values()
+        for _, job, _ in planned
     ]
     return pd.DataFrame(rows)
 
@@ -171,12 +175,11 @@ def _load(job: SurfaceJob, context: JobContext) -> Cell:
 
 
 class _Planned(NamedTuple):
-    """A cell of a sweep's plan, and what of it is in the store."""
+    """A cell, the sweep in whose plan it is, and what the plan has that the cell reads."""
 
     sweep: SweepSpec
     job: SurfaceJob
-    ready: bool
-    scored: bool
+    needs: list[Job]
 
 
 def _planned(store: Store) -> dict[str, _Planned]:
@@ -191,10 +194,11 @@ def _planned(store: Store) -> dict[str, _Planned]:
             # A sweep that a past version started should not hide the others.
             warnings.warn(f"Cells of the sweep {name!r} are left out. {error}", stacklevel=3)
             continue
-        done = store.done_ids(jobs)
+        known = {job.id: job for job in jobs}
         for job in jobs:
             if isinstance(job, SurfaceJob):
-                cells.setdefault(job.id, _Planned(sweep, job, done.issuperset(job.needs), job.id in done))
+                needs = [known[need] for need in job.needs if need in known]
+                cells.setdefault(job.id, _Planned(sweep, job, needs))
     if not cells:
         advice = "Check the path, or start a sweep with this `storage`."
         raise StoreError(str(Problem(str(store), "no started sweep", "sweeps/<name>/plan.json", advice)))
