@@ -138,7 +138,7 @@ def test_a_run_makes_anew_what_is_cut_short(tiny: Tiny, tmp_path: Path) -> None:
     needed, said = needed_now(own)
     assert needed == {endpoint.id, cell.id}
     assert f"{path} in the store" in said
-    assert "It counts no more, and is made anew" in said
+    assert "It counts no more; a run that needs it makes it anew." in said
     own.run([own.plan.jobs[id_] for id_ in own.plan.jobs if id_ in needed])
     assert own.store.read_table(own.store.surface_path(cell)).equals(
         tiny.store.read_table(tiny.store.surface_path(cell))

@@ -88,9 +88,17 @@ def test_a_cell_with_a_damaged_file_runs_again(
     assert told["jobs"][job.id] == "missing"
     assert list(told["damaged"]) == [path]
     assert status([sweep]) == 0
-    assert (
-        f"{told['damaged'][path]}. It counts no more; the next run makes it anew." in capsys.readouterr().out
-    )
+    counts_no_more = "It counts no more; a run that takes its cell makes it anew."
+    assert f"{told['damaged'][path]}. {counts_no_more}" in capsys.readouterr().out
+    other = cell("qad").id
+    assert status([sweep, "--json", "--only", other]) == 0
+    assert json.loads(capsys.readouterr().out)["damaged"] == {}
+    assert status([sweep, "--json", "--only", job.id]) == 0
+    assert list(json.loads(capsys.readouterr().out)["damaged"]) == [path]
+    assert main([sweep, "--only", other]) == 0
+    said = capsys.readouterr().out
+    assert counts_no_more in said
+    assert "Nothing to do: no job that is chosen is missing." in said
     assert main([sweep, "--dry-run"]) == 0
     assert "1 of 2 surfaces" in capsys.readouterr().out
     assert main([sweep]) == 0
@@ -98,7 +106,7 @@ def test_a_cell_with_a_damaged_file_runs_again(
     said = capsys.readouterr().out
     assert f"{path} in the store" in said
     assert "is damaged: " in said
-    assert "It counts no more, and is made anew." in said
+    assert counts_no_more in said
     assert main([sweep]) == 0
     assert capsys.readouterr().out.startswith("Nothing to do")
 

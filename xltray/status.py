@@ -30,14 +30,14 @@ from rich.table import Table
 from xltray.commands import sweep_command
 from xltray.errors import XltrayError, summary
 from xltray.failures import read_failures
-from xltray.jobs import KINDS, Job
+from xltray.jobs import KINDS, Job, SurfaceJob
 from xltray.learned import describe, find_unlearned
 from xltray.lease import running_jobs
 from xltray.output import spoken
 from xltray.plan import Plan
 from xltray.selection import matching, with_prerequisites
 from xltray.started import differing, read_jobs
-from xltray.store import Store
+from xltray.store import COUNTS_NO_MORE, Store
 from xltray.sweepfile import load_sweep
 from xltray.underway import saved_shares
 
@@ -74,13 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     states = {id_: states[id_] for id_ in shown}
+    cells = [job for job in shown.values() if isinstance(job, SurfaceJob)]
+    files = {path for job in cells for path in (store.surface_path(job), store.geometry_path(job))}
     found = {
         "counts": _counts(shown.values(), states),
         "jobs": states,
         "saved": {id_: share for id_, share in saved.items() if states[id_] in ("running", "interrupted")},
         "failed": {id_: message for id_, message in failures.items() if states.get(id_) == "failed"},
         "unlearned": {id_: entry for id_, entry in unlearned.items() if id_ in shown},
-        "damaged": damaged,
+        "damaged": {path: problem for path, problem in damaged.items() if path in files},
         "changed": changed,
     }
     if options.json:
@@ -105,7 +107,7 @@ def _print(name: str, found: Mapping[str, Any], command: str) -> None:
     for id_, message in found["failed"].items():
         console.print(f"failed  {id_}: {summary(message)}")
     for problem in found["damaged"].values():
-        console.print(f"{problem}. It counts no more; the next run makes it anew.")
+        console.print(f"{problem}. {COUNTS_NO_MORE}")
     for line in describe(found["unlearned"]):
         console.print(line)
     if found["changed"]:

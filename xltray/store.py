@@ -37,6 +37,8 @@ WEIGHTS = "model.safetensors"
 CHECKPOINTS = "checkpoints"
 READERS = 16
 """Files that are read at once: each is a request where the store is remote."""
+COUNTS_NO_MORE = "It counts no more; a run that takes its cell makes it anew."
+"""What follows from damage of a surface or geometry; ``--only`` and the like may leave its cell out."""
 # Without the parts of unfinished cells, which readers skip.
 _SURFACE = re.compile(r"encoder=(?P<encoder>[^/]+)/task=(?P<task>[^/]+)/[^_./][^/]*\.parquet")
 

@@ -44,7 +44,7 @@ from xltray.predict import predict_sweep
 from xltray.selection import Selection, choose
 from xltray.spec import SweepSpec
 from xltray.started import write_plan
-from xltray.store import READERS, Store
+from xltray.store import COUNTS_NO_MORE, READERS, Store
 from xltray.sweep_report import KIND_NAMES, Commands, Report, plural, print_left
 from xltray.sweepfile import load_sweep
 from xltray.termination import terminable
@@ -191,7 +191,7 @@ def _run(sweep: SweepSpec, options: argparse.Namespace, console: Console, emit: 
     with hold_lease(store, sweep.name, say, running=running.ids):
         done, damaged = store.look_up(plan.jobs.values())
         for problem in damaged.values():
-            say(f"{problem}. It counts no more, and is made anew.")
+            say(f"{problem}. {COUNTS_NO_MORE}")
         store.drop_checkpoints(done)
         done -= _cut_short(plan, store, done, say)
         return _run_missing(plan, store, done, options, console, running)
@@ -238,7 +238,7 @@ def _cut_short(plan: Plan, store: Store, done: set[str], say: Callable[[str], No
         found = {id_: error for id_, error in zip(read, readers.map(damage, read), strict=True) if error}
     for error in found.values():
         store.set_aside(error)
-        say(f"{error.problem}. It counts no more, and is made anew.")
+        say(f"{error.problem}. It counts no more; a run that needs it makes it anew.")
     return set(found)
 
 
