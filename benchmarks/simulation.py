@@ -105,6 +105,9 @@ class _Done:
     def is_done(self, job: Job) -> bool:
         return job.id in self.ids
 
+    def damage(self, job: Job) -> str:
+        return ""
+
 
 def lower_bound(
     jobs: Mapping[str, Job],

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import ray.cloudpickle
 from made_fake_jobs import cell, jobs_of
+from made_stores import TABLE
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -32,6 +33,7 @@ from xltray.cluster.split import Split
 from xltray.errors import StoreError
 from xltray.jobs import Job
 from xltray.spec_runtime import RuntimeSpec
+from xltray.store import Store
 
 
 def test_each_kind_of_failure_has_a_budget_of_its_own_for_each_job() -> None:
@@ -119,6 +121,9 @@ class Absent:
     def is_done(self, job: Job) -> bool:
         return False
 
+    def damage(self, job: Job) -> str:
+        return ""
+
 
 class Run:
     """Searcher and callback of a run, told what Tune would tell them."""
@@ -161,6 +166,23 @@ def test_a_store_that_cannot_be_asked_fails_the_job_not_the_run(
     assert run.graph.failed == {id_: "StoreError: access denied"}
     assert run.fail(raised(ValueError("its own"))) != id_
     assert any(message.startswith("ValueError: its own") for message in run.graph.failed.values())
+
+
+@pytest.mark.parametrize("damaged", ["surface", "geometry"])
+def test_a_result_that_is_there_and_damaged_is_said_to_be(tmp_path: Path, damaged: str) -> None:
+    store, surface = Store(str(tmp_path)), cell("pos", "aa", "bb")
+    jobs: dict[str, Job] = {surface.id: surface}
+    paths = {"surface": store.surface_path(surface), "geometry": store.geometry_path(surface)}
+    for path in paths.values():
+        store.write_table(path, TABLE)
+    store.write_bytes(paths[damaged], store.read_bytes(paths[damaged])[:100])
+    graph = JobGraph(jobs)
+    searcher = JobSearcher(graph, jobs, store, {}, Split(RuntimeSpec(), lambda: 1))
+    searcher.suggest("trial")
+    searcher.on_trial_complete("trial", {})
+    message = graph.failed[surface.id]
+    assert f"its result does not count: {paths[damaged]} in the store {store.uri} is damaged: " in message
+    assert "not in the store" not in message
 
 
 def test_a_failed_job_comes_again_until_a_budget_is_used_up(tmp_path: Path) -> None:

@@ -111,6 +111,12 @@ class Store(Folders):
         info = self._info(path)
         return bool(info.type == pyarrow.fs.FileType.File) and not self._damage(path, info)
 
+    def damage(self, job: Job) -> str:
+        """Return what is wrong with a result that is there, of a surface or geometry; nothing if none is."""
+        infos = [(path, self._info(path)) for path in self._results(job)]
+        there = [(path, info) for path, info in infos if info.type == pyarrow.fs.FileType.File]
+        return next((problem for path, info in there if (problem := self._damage(path, info))), "")
+
     def done_ids(self, jobs: Iterable[Job]) -> set[str]:
         """Return the ids of the jobs whose results are complete."""
         return self.look_up(jobs).done

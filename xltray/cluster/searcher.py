@@ -26,11 +26,25 @@ class Results(Protocol):
         """Whether a job's result is complete."""
         ...
 
+    def damage(self, job: Job) -> str:
+        """What is wrong with a result that is there; nothing if none is there."""
+        ...
 
-def no_result(store: Results) -> str:
-    """Say what may be wrong when a job ended well and the store does not have its result."""
+
+def no_result(job: Job, store: Results) -> str:
+    """Say what may be wrong when a job ended well and the store does not have its result, or not whole.
+
+    Raises:
+        StoreError: if the store cannot be asked.
+    """
+    ended = "the job ended without an error but its result"
+    if damage := store.damage(job):
+        return (
+            f"{ended} does not count: {damage}. Check the disk and the memory of the machines; run the same "
+            "command again: it makes the result anew"
+        )
     return (
-        f"the job ended without an error but its result is not in the store: found no complete result in "
+        f"{ended} is not in the store: found no complete result in "
         f"{store} as this process sees it. Where other machines run jobs, `storage` must be a path that "
         "all of them share, or an object store (s3://..., gs://...)"
     )
@@ -76,15 +90,18 @@ class JobSearcher(Searcher):
         but to the callback, right after (``ProgressCallback.on_trial_error``), which then decides.
         """
         id_ = self._trials.pop(trial_id)
+        job, message = self._jobs[id_], str((result or {}).get("error", ""))
         try:
-            done = self._store.is_done(self._jobs[id_])
+            done = self._store.is_done(job)
+            if not (done or error or message):
+                message = no_result(job, self._store)
         except StoreError as unreachable:
-            # Raised here, it would pass for the loss of Ray. The next run asks the store anew.
-            done, result = False, {"error": f"StoreError: {unreachable}"}
+            # Raised here, it would end the whole run. The next one asks the store anew.
+            done, message = False, f"StoreError: {unreachable}"
         if done:
             self._graph.complete(id_)
         elif not error:
-            self._graph.fail(id_, (result or {}).get("error") or no_result(self._store))
+            self._graph.fail(id_, message)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing of use: a run starts from the store, not from Tune's state."""
