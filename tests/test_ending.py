@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,6 +115,20 @@ def test_a_store_that_is_down_as_well_keeps_nobody_waiting(
     assert down.calls == 1, "one that does not answer is asked no more"
     with pytest.raises(files.StoreError):
         store.write_bytes("failures.json", b"what the report does next")
+    assert not slept
+
+
+def test_a_store_that_is_down_is_not_waited_for_once_the_run_is_to_stop(
+    end: Callable[[Ending], RunOutcome], store: Store, slept: list[float]
+) -> None:
+    def stop(_: JobGraph) -> None:
+        assert store.patience == PATIENCE_SECONDS
+        os.kill(os.getpid(), signal.SIGINT)
+        store._fs = Down()
+        with pytest.raises(files.StoreError):
+            store.is_done(next(iter(JOBS.values())))
+
+    assert end(stop).interrupted
     assert not slept
 
 

@@ -21,10 +21,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupt(Stopper):
     """A context in which the first signal sets ``asked``; hand it to Tune as a stopper."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """Announce the stop through ``say``."""
+    def __init__(self, say: Callable[[str], None], stop: Callable[[], None] = lambda: None) -> None:
+        """Announce the stop through ``say``; just before, ``stop`` is called, by the signal's handler."""
         self.asked = False
         self._say = say
+        self._stop = stop
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -53,6 +54,7 @@ class Interrupt(Stopper):
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        self._stop()
         self._say("stopping after the steps under way; press Ctrl-C again to stop at once")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -87,8 +87,8 @@ def run_plan(
         runners: "module:function" of the table of what runs the jobs.
 
     A Ray that is lost during the run is no error, nor are machines that are: ``lost`` and ``stopped`` of
-    the outcome tell. After a run that was interrupted or lost its Ray, the store has no patience left, so
-    that the rest is quick even if the store is down.
+    the outcome tell. Once a run is interrupted or has lost its Ray, the store has no patience left, so that
+    the rest is quick even if the store is down.
 
     Raises:
         ClusterError: if Ray cannot be reached, or a machine does not see the store or the data.
@@ -102,7 +102,11 @@ def run_plan(
         console,
         emit=emit,
     )
-    interrupt = Interrupt(board.say)
+
+    def lose_patience() -> None:
+        store.patience = 0.0
+
+    interrupt = Interrupt(board.say, stop=lose_patience)
     killed, lost, stopped = False, "", ""
     try:
         with (
@@ -120,7 +124,7 @@ def run_plan(
         stopped = str(error)
     interrupted = killed or (interrupt.asked and not graph.finished)
     if interrupted or lost:
-        store.patience = 0.0
+        lose_patience()
     done = {*graph.of(State.DONE), *committed(graph, needed, store)}
     in_order = tuple(id_ for id_ in needed if id_ in done)
     return RunOutcome(in_order, graph.failed, graph.skipped, interrupted, lost, stopped)
