@@ -132,6 +132,18 @@ def test_a_store_that_is_down_is_not_waited_for_once_the_run_is_to_stop(
     assert not slept
 
 
+def test_a_ray_that_is_lost_before_any_job_is_an_outcome(
+    end: Callable[[Ending], RunOutcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def session(*_: Any) -> Iterator[Session]:
+        raise Gone("no answer")
+        yield
+
+    monkeypatch.setattr(module, "open_session", session)
+    assert end(lose_ray) == RunOutcome(lost="Ray was lost: no answer")
+
+
 @pytest.mark.parametrize("ending", [interrupt, lose_ray])
 def test_results_that_were_just_committed_count(
     end: Callable[[Ending], RunOutcome], store: Store, ending: Ending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -184,21 +185,43 @@ def test_which_machines_are_for_jobs(device: str, has: dict[str, float], expecte
     assert not runs_jobs(device, [{"Alive": False, "Resources": has}])
 
 
-def test_an_unknown_device_waits_for_the_first_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def find_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], str]:
+    """Find out what a run computes on that leaves that to the machines of a cluster."""
+
+    def find(cluster: Cluster) -> str:
+        def resources() -> dict[str, float]:
+            alive = (node["Resources"] for node in cluster.nodes if node["Alive"])
+            return {name: amount for has in alive for name, amount in has.items()}
+
+        monkeypatch.setattr(session, "_resources", resources)
+        monkeypatch.setattr(session, "Watch", lambda: cluster)
+        monkeypatch.setattr(session.time, "monotonic", lambda: cluster.now)
+        monkeypatch.setattr(session.time, "sleep", cluster.sleep)
+        monkeypatch.setattr(demand, "request_resources", lambda bundles: cluster.requests.append(bundles))
+        return session._device(RuntimeSpec(threads=3), growing=True, say=cluster.said.append)
+
+    return find
+
+
+def test_an_unknown_device_waits_for_the_first_machine(find_device: Callable[[Cluster], str]) -> None:
     cluster = Cluster((2 * HOUR, 9 * HOUR, {"CPU": 4.0, "GPU": 1.0}))
-
-    def resources() -> dict[str, float]:
-        return {
-            name: amount
-            for node in cluster.nodes
-            if node["Alive"]
-            for name, amount in node["Resources"].items()
-        }
-
-    monkeypatch.setattr(session, "_resources", resources)
-    monkeypatch.setattr(session.time, "monotonic", lambda: cluster.now)
-    monkeypatch.setattr(session.time, "sleep", cluster.sleep)
-    assert session._device(RuntimeSpec(), growing=True, say=cluster.said.append) == "cuda"
+    assert find_device(cluster) == "cuda"
     assert cluster.now == 2 * HOUR
-    assert "if it starts them on demand, set runtime.device=cuda or cpu" in cluster.said[0]
+    assert "no machine has joined the cluster (runtime.device=cuda would ask for one" in cluster.said[0]
     assert "115 min so far" in cluster.said[-1]
+    assert cluster.asked == [[{"CPU": 3.0}], []], "where machines are started on demand, none would be"
+
+
+def test_a_ray_that_is_lost_before_the_first_machine_is_noticed(
+    find_device: Callable[[Cluster], str],
+) -> None:
+    class Lost(Cluster):
+        def __call__(self) -> None:
+            if self.now > HOUR:
+                raise Gone("no answer")
+
+    cluster = Lost()
+    with pytest.raises(Gone):
+        find_device(cluster)
+    assert cluster.asked == [[{"CPU": 3.0}]]

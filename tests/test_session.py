@@ -147,6 +147,7 @@ def test_a_cluster_without_gpus_is_said_to_be_one(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(session, "_resources", lambda: {"CPU": 4.0, "GPU": gpus})
+    monkeypatch.setattr(session, "_await_machine", lambda *_: None)
     assert session._device(RuntimeSpec(), growing=growing, say=said.append) == device
     assert len(said) == lines
     assert all(

@@ -110,8 +110,8 @@ def run_plan(
     killed, lost, stopped = False, "", ""
     try:
         with (
-            open_session(plan.sweep.runtime, board.say) as session,
             losses_named(),
+            open_session(plan.sweep.runtime, board.say) as session,
             interrupt,
             board.shown(session.where),
         ):

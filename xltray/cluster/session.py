@@ -17,9 +17,11 @@ import ray
 from ray._private.utils import read_ray_address
 from ray.exceptions import RayError
 
+from xltray.cluster.capacity import runs_jobs
+from xltray.cluster.demand import Demand
 from xltray.cluster.quiet import quiet_driver, quiet_logger
 from xltray.cluster.waiting import WaitingNotes
-from xltray.cluster.watch import answers
+from xltray.cluster.watch import Watch, answers
 from xltray.errors import XltrayError
 from xltray.spec_runtime import RuntimeSpec
 from xltray.termination import sigterm_kept
@@ -81,6 +83,7 @@ def open_session(runtime: RuntimeSpec, say: Callable[[str], None]) -> Iterator[S
 
     Raises:
         ClusterError: if the Ray that was asked for cannot be reached.
+        Gone: from ``watch``, if Ray is lost while the first machine is waited for.
     """
     with ExitStack() as stack:
         stack.enter_context(environment(_DRIVER_ENVIRONMENT))
@@ -165,13 +168,8 @@ def _address(runtime: RuntimeSpec) -> tuple[str | None, bool]:
 def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) -> str:
     if runtime.device != "auto":
         return runtime.device
-    notes = WaitingNotes(say)
-    while growing and not _resources().get("CPU"):
-        notes(
-            "no machine has joined the cluster (if it starts them on demand, set runtime.device=cuda or cpu, "
-            "so that it is known what to ask for)"
-        )
-        time.sleep(2)
+    if growing:
+        _await_machine(runtime.threads, say)
     if _resources().get("GPU"):
         return "cuda"
     if growing:
@@ -180,6 +178,21 @@ def _device(runtime: RuntimeSpec, *, growing: bool, say: Callable[[str], None]) 
             "set runtime.device=cuda to wait for GPUs, or cpu to hide this line"
         )
     return "cpu"
+
+
+def _await_machine(threads: int, say: Callable[[str], None]) -> None:
+    """Wait for the first machine that is there for jobs of any kind.
+
+    Raises:
+        Gone: if Ray is lost meanwhile.
+    """
+    notes, watch = WaitingNotes(say), Watch()
+    with Demand(watch, can_grow=True) as demand:
+        while not runs_jobs("cpu", watch.nodes):
+            demand([{"CPU": float(threads)}])
+            notes("no machine has joined the cluster (runtime.device=cuda would ask for one with GPUs)")
+            time.sleep(2)
+            watch()
 
 
 def _resources() -> dict[str, float]:
