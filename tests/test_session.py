@@ -20,7 +20,7 @@ import ray
 from made_fake_jobs import finetune_job, run
 from ray._private import worker
 
-from xltray.cluster import session
+from xltray.cluster import quiet, session
 from xltray.cluster.capacity import CapacityError
 from xltray.cluster.run import RunOutcome
 from xltray.cluster.session import ClusterError
@@ -122,6 +122,17 @@ def test_ray_prints_nothing_while_it_is_ours(
         assert "died" not in printed("One worker died")
     # Another text: the same one is not told twice.
     assert "died" in printed("Two workers died")
+
+
+@pytest.mark.parametrize("gone", ["module", "name"])
+def test_a_ray_that_has_no_such_switch_is_not_switched(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
+    if gone == "module":
+        monkeypatch.setattr(quiet, "_DRIVER", "ray._private.nowhere")
+    else:
+        monkeypatch.delattr(worker, "_worker_logs_enabled")
+    with pytest.raises(ZeroDivisionError), quiet.quiet_driver():
+        raise ZeroDivisionError
+    assert hasattr(worker, "_worker_logs_enabled") == (gone == "module")
 
 
 def test_sigterm_while_ray_starts_is_an_interrupt(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

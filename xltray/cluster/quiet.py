@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
-import ray._private.worker as ray_driver
+_DRIVER, _PRINTS = "ray._private.worker", "_worker_logs_enabled"
+"""What Ray's driver prints is switched by a name of Ray's own, which another version may not have."""
 
 
 @contextmanager
@@ -28,9 +30,14 @@ def quiet_driver() -> Iterator[None]:
     It does that on standard output, among the events of ``--json``, also where it was told to show no logs
     (``log_to_driver``). The messages of jobs say the same (``retries.py``).
     """
-    before = ray_driver._worker_logs_enabled
-    ray_driver._worker_logs_enabled = False
+    try:
+        driver = import_module(_DRIVER)
+        before = getattr(driver, _PRINTS)
+    except (ImportError, AttributeError):
+        yield
+        return
+    setattr(driver, _PRINTS, False)
     try:
         yield
     finally:
-        ray_driver._worker_logs_enabled = before
+        setattr(driver, _PRINTS, before)
