@@ -225,6 +225,14 @@ class TestFaults:
             disk.read_bytes("a")
         assert 50.0 < clock[0] - begin <= 70.0
         assert caught.value.may_pass, "a job is tried again"
+        # So is it where what was raised has to be hidden.
+        hidden = Store(f"{disk.uri}?token=hunter2")
+        hidden.absence_patience, begin = 70.0, clock[0]
+        with pytest.raises(StoreError, match=r"token=\*\*\*") as caught:
+            hidden.read_bytes("a")
+        assert 50.0 < clock[0] - begin <= 70.0
+        assert caught.value.__cause__ is None
+        assert pickle.loads(pickle.dumps(caught.value)).kind is FileNotFoundError
         begin = clock[0]
         with pytest.raises(StoreError, match="cannot write a") as caught:
             disk.write_bytes("a", b"x")

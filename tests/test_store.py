@@ -208,10 +208,11 @@ class TestDone:
             assert len(disk.done_ids(jobs)) == 2
         assert sorted(paths) == sorted(path for job in jobs for path in disk._results(job))
 
+    @pytest.mark.parametrize("name", ["store", "store?token=hunter2"])
     def test_a_file_that_goes_meanwhile_is_not_there(
-        self, disk: Store, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
-        job = cell()
+        disk, job = Store(str(tmp_path / name)), cell()
         disk.write_table(disk.surface_path(job), TABLE)
         disk.write_table(disk.geometry_path(job), TABLE)
         listing = disk._listing

@@ -12,7 +12,9 @@
     ├── CellError                   2  a cell, point, scope or device asked for in Python is not there
     ├── PredictionError             1  predictions cannot be written, or do not give the counts stored
     ├── EndpointError               1  an endpoint cannot be used (other initialisation, not finite)
-    └── ClusterError, CapacityError 1  no Ray, or no machine that is large enough (xltray/cluster)
+    ├── ClusterError, CapacityError 1  no Ray, or no machine that is large enough (xltray/cluster)
+    └── LostRayError,               1  Ray is gone, or Tune cannot go on: a run ends in order, and says so
+        StoppedTuneError               (xltray/cluster/watch.py)
 
 A message says where, what was found, what was expected and what to do.
 """
@@ -82,6 +84,8 @@ class StoreError(XltrayError):
     exit_code = 2
     may_pass = False
     """Whether it is worth another try later: a network that stalls is, a full disk is not."""
+    kind: type[Exception] = Exception
+    """Of what was raised below; that itself may hold a secret, which a traceback must not show."""
 
 
 class DamagedError(StoreError):

@@ -121,9 +121,9 @@ class Files:
         try:
             return json.loads(content)
         except ValueError as error:
-            raise StoreError(
-                f"{path} in {self._shown} is not JSON: {error}. Delete it and run again."
-            ) from error
+            failure = StoreError(f"{path} in {self._shown} is not JSON: {error}. Delete it and run again.")
+            failure.kind = ValueError
+            raise failure from error
 
     def write_json(self, path: str, value: Any) -> None:
         """Write a JSON file; ValueError for NaN and infinities, which JSON does not know."""
@@ -236,7 +236,7 @@ class Files:
                 with self._explained(verb, path):
                     return action()
             except StoreError as error:
-                absent = isinstance(error.__cause__, FileNotFoundError)
+                absent = issubclass(error.kind, FileNotFoundError)
                 patience = self.absence_patience if absent else self.patience
                 if time.monotonic() + pause > begin + patience or not error.may_pass:
                     raise
@@ -254,7 +254,7 @@ class Files:
             reason = type(error).__name__ if secret_in(self.uri) else redacted(said)
             what = f"{path} in the store {self._shown}" if path else f"the store {self._shown}"
             failure = StoreError(f"cannot {verb} {what}: {reason}. {_advice(verb, error)}")
-            failure.may_pass = _may_pass(verb, error)
+            failure.may_pass, failure.kind = _may_pass(verb, error), type(error)
             # A traceback would show what was hidden here.
             raise failure from (error if reason == said else None)
 

@@ -200,6 +200,6 @@ def checksum(done: Mapping[str, Any]) -> str:
 
 def _is_broken(error: StoreError) -> bool:
     """Whether it is the checkpoint that is wrong (damaged, half there, not JSON), and not the store."""
-    return isinstance(error, DamagedError) or isinstance(
-        error.__cause__, FileNotFoundError | NotADirectoryError | ValueError
+    return isinstance(error, DamagedError) or issubclass(
+        error.kind, FileNotFoundError | NotADirectoryError | ValueError
     )

@@ -167,7 +167,7 @@ class Store(Folders):
         except DamagedTableError as error:
             return f"{path} in the store {self._shown} is damaged: {error}"
         except StoreError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+            if issubclass(error.kind, FileNotFoundError):
                 return f"{path} in the store {self._shown} was removed just now"
             raise
         self._checked[path] = state
