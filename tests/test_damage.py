@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pyarrow.fs
 import pytest
@@ -103,6 +105,26 @@ def test_a_damaged_copy_is_fetched_again(store: Store) -> None:
     copy = store.local_directory("endpoints/x") / "model.safetensors"
     copy.write_bytes(b"weights of a modem")
     assert (store.intact_directory("endpoints/x") / "model.safetensors").read_bytes() == b"weights of a model"
+
+
+@pytest.mark.parametrize("store", ["elsewhere"], indirect=True)
+def test_a_damaged_copy_that_another_process_removes_is_fetched_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, compare = store.local_directory("endpoints/x"), store._compare
+    (copy / "model.safetensors").write_bytes(b"weights of a modem")
+
+    def compare_and_remove(path: str, files: Any, folder: Path) -> None:
+        try:
+            compare(path, files, folder)
+        except DamagedError:
+            shutil.rmtree(folder)
+            raise
+
+    monkeypatch.setattr(store, "_compare", compare_and_remove)
+    assert store.intact_directory("endpoints/x") == copy
+    assert (copy / "model.safetensors").read_bytes() == b"weights of a model"
+    assert [path.name for path in copy.parent.iterdir()] == ["x"]
 
 
 def test_set_aside_it_counts_no_more_until_it_is_made_anew(store: Store, tmp_path: Path) -> None:

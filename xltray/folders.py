@@ -92,8 +92,12 @@ class Folders(Files):
         except DamagedError:
             if self._is_local:
                 raise
-            # It may be the copy alone. A new one is compared as it comes.
-            shutil.rmtree(folder)
+            # It may be the copy alone, which another process may have removed by now. A new one is compared
+            # as it comes.
+            aside = _aside(folder)
+            with suppress(FileNotFoundError):
+                folder.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
             folder = self.local_directory(path)
         return folder
 
@@ -185,7 +189,7 @@ class Folders(Files):
     def _download(self, path: str, marker: bytes, folder: Path) -> None:
         """Fetch the files that DONE.json names; ``folder`` appears when all are there and intact."""
         files = self._files(path, marker)
-        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
+        temporary = _aside(folder)
 
         def fetch() -> None:
             for name, expected in files.items():
@@ -214,6 +218,11 @@ def _is_entry(value: Any) -> bool:
 
 def _size(size: int | None) -> str:
     return "no such file" if size is None else f"{size:,} bytes"
+
+
+def _aside(folder: Path) -> Path:
+    """Return a name beside a folder that nothing has."""
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def _rename_folder(source: Path, target: Path) -> None:
