@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made_sweeps import MINIMAL
 from pydantic import ValidationError
 
-from xltray.credentials import redacted
+from xltray.credentials import redacted, secret_in
 from xltray.errors import Problem, StoreError, SweepFileError
 from xltray.inputs import check_names
 from xltray.spec import DataSpec
@@ -223,6 +223,14 @@ def test_a_token_as_user_is_refused() -> None:
         load_sweep(
             REPOSITORY / "sweeps/full.yaml", ["data.sources.ud.repositories=https://hunter2@github.com/x"]
         )
+    assert SECRET not in str(caught.value)
+
+
+def test_space_before_a_url_hides_no_secret() -> None:
+    url = f"https://x.org/a.tgz?token={SECRET}"
+    assert secret_in(f" \n{url}") == secret_in(url) is not None
+    with pytest.raises(SweepFileError, match="a secret in the URL's query") as caught:
+        load_sweep(REPOSITORY / "sweeps/full.yaml", [f"data.sources.ud.repositories=' {url}'"])
     assert SECRET not in str(caught.value)
 
 

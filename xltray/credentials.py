@@ -41,6 +41,7 @@ def secret_in(url: str) -> str | None:
     What is no URL holds none. A user alone, such as the container of abfs://container@account, is no secret
     but in an address of the web, where it can only be a token.
     """
+    url = url.lstrip()
     if not _IS_URL.match(url):
         return None
     user = _USER.match(url)
