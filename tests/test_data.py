@@ -281,6 +281,11 @@ def test_it_runs_as_a_module(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert exit_.value.code == 0
 
 
+def test_a_check_whose_output_is_closed_has_its_code(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["check", str(sweep)]) == 0
+
+
 def test_show_ends_quietly_when_nobody_reads_on() -> None:
     command = f"{sys.executable} -m xltray.data show sweeps/quickstart.yaml | head -n 1"
     done = subprocess.run(

@@ -103,7 +103,7 @@ def _run_export(sweep: SweepSpec, options: argparse.Namespace) -> int:
 
 
 def _run_check(sweep: SweepSpec, _: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = Console(width=None if sys.stdout and sys.stdout.isatty() else PIPE_WIDTH)
     findings = list(check(sweep))
     console.print(table(findings, Path(sweep.data.root).expanduser()))
     for line in (line for found in findings for line in found.lines()):
