@@ -74,15 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     states = {id_: states[id_] for id_ in shown}
-    cells = [job for job in shown.values() if isinstance(job, SurfaceJob)]
-    files = {path for job in cells for path in (store.surface_path(job), store.geometry_path(job))}
     found = {
         "counts": _counts(shown.values(), states),
         "jobs": states,
         "saved": {id_: share for id_, share in saved.items() if states[id_] in ("running", "interrupted")},
         "failed": {id_: message for id_, message in failures.items() if states.get(id_) == "failed"},
         "unlearned": {id_: entry for id_, entry in unlearned.items() if id_ in shown},
-        "damaged": {path: problem for path, problem in damaged.items() if path in files},
+        "damaged": _damaged_of(shown.values(), damaged, store),
         "changed": changed,
     }
     if options.json:
@@ -146,6 +144,13 @@ def job_states(
         return "interrupted" if id_ in saved else "missing"
 
     return {id_: state(id_) for id_ in plan.jobs}
+
+
+def _damaged_of(jobs: Iterable[Job], damaged: Mapping[str, str], store: Store) -> dict[str, str]:
+    """Return what is wrong with the files of these jobs, of all that is damaged."""
+    cells = [job for job in jobs if isinstance(job, SurfaceJob)]
+    files = {path for job in cells for path in (store.surface_path(job), store.geometry_path(job))}
+    return {path: problem for path, problem in damaged.items() if path in files}
 
 
 def _counts(jobs: Iterable[Job], states: Mapping[str, str]) -> dict[str, dict[str, int]]:

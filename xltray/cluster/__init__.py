@@ -7,6 +7,8 @@
     retries.py      how often a job is tried again after an error, after a lost machine; no Ray
     trial.py        a job as a Tune trial: resources, steps, reuse of processes
     server.py       EndpointServer actors, and the pool that hands points to them
+    ranks.py        the other processes of a fine-tuning that several share
+    bundle.py       places the actors of a trial in what it reserved
     jobrunners.py   which function runs which kind of job; imported by workers only
     callback.py     Tune's events as calls of the progress display; what a job failed of
     progress.py     the display in a terminal, plain lines elsewhere, events for machines; no Ray
@@ -24,6 +26,8 @@
     committed.py    which running jobs the store has the results of, when a run ends
     sharing.py      does every machine see the store and the data
     interrupt.py    Ctrl-C and SIGTERM end a run in good order
+    watch.py        notices that Ray is gone, and says what ended a run
+    quiet.py        contexts in which Ray itself says nothing
 
 The driver never imports torch: it starts in a second or two and holds no model.
 """
