@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from xltray import errors as error_classes
 from xltray.checkpoints import is_commit
 from xltray.cluster.run import RunOutcome
 from xltray.events import silent
@@ -84,6 +85,19 @@ def example_sweep(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(example)
     return path
+
+
+def test_lists_in_docstrings_are_whole():
+    cluster = REPOSITORY / "xltray" / "cluster"
+    listed = re.findall(r"^    (\w+\.py) ", (cluster / "__init__.py").read_text(), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in cluster.glob("[!_]*.py"))
+    errors, sources = {"XltrayError"}, [path.read_text() for path in (REPOSITORY / "xltray").rglob("*.py")]
+    classes = [found for source in sources for found in re.findall(r"^class (\w+)\((\w+)\):", source, re.M)]
+    for _ in range(3):
+        errors |= {name for name, base in classes if base in errors}
+    # What several of them have in common is none itself.
+    assert {"LeaseError", "DamagedFileError"} <= errors
+    assert errors - {"ProblemsError"} <= set(re.findall(r"\w+Error\b", error_classes.__doc__))
 
 
 def test_the_example_sweep_file_loads(tmp_path):
