@@ -56,8 +56,8 @@ def default_output(results: str) -> Path:
 
 
 def _shown(uri: str) -> str:
-    # What follows may be a secret.
-    return uri.split("?")[0].rstrip("/")
+    # A query may hold a secret, and so may what stands before the host.
+    return re.sub("//.*@", "//", uri.split("?")[0]).rstrip("/")
 
 
 def _copy(uri: str, folder: Path) -> None:

@@ -178,3 +178,11 @@ def store_of_two_encoders(folder: Path, truth: Truth = TRUTH, **options: object)
                 for seed in range(3):
                     write_cell(folder, Cell(encoder, task, "en", target, seed), truth, **options)
     return folder
+
+
+def row_of(table: pd.DataFrame, encoder: str, task: str = "pos", target: str = "de") -> pd.Series:
+    chosen = (table["encoder"] == encoder) & (table["task"] == task) & (table["target"] == target)
+    return table[chosen].iloc[0]
+
+
+# Reading

@@ -19,6 +19,7 @@ from made_results import (
     UNEVEN,
     Cell,
     Truth,
+    row_of,
     write_cell,
     write_plan,
 )
@@ -31,14 +32,6 @@ matplotlib.use("Agg")
 
 # Fixtures: pytest looks for them in this module.
 shared = made_figures.shared
-
-
-def row_of(table: pd.DataFrame, encoder: str, task: str = "pos", target: str = "de") -> pd.Series:
-    chosen = (table["encoder"] == encoder) & (table["task"] == task) & (table["target"] == target)
-    return table[chosen].iloc[0]
-
-
-# Reading
 
 
 def test_scores_are_normalised_by_the_same_cells_bilingual_model(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 from made_results import (
     Cell,
     Truth,
+    row_of,
     write_cell,
     write_plan,
 )
-from test_analysis import row_of
 
 from analysis import findings
 from analysis.read import Results, load

@@ -66,10 +66,12 @@ def test_errors_name_the_uri_and_no_secret(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().err.startswith(
         f"{tmp_path.as_uri()}: no results of any cell; expected Parquet files"
     )
-    assert main(["nowhere://bucket/full?secret=abc"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("nowhere://bucket/full: cannot be read (")
-    assert "abc" not in said
+    for uri in ("nowhere://bucket/full?secret=abc", "nowhere://key:ab/c@bucket/full"):
+        assert main([uri]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("nowhere://bucket/full: cannot be read (")
+        assert "abc" not in said
+        assert "ab/c" not in said
 
 
 def test_where_figures_go() -> None:
