@@ -191,11 +191,11 @@ def test_pinned_ids() -> None:
     # Results are stored under these names: a change here orphans everybody's results.
     plan = plan_of(tasks=["parsing"], parser={"arc_dim": 64}, finetune={"epochs": 2})
     assert list(plan.jobs) == [
-        "own-456e7633",
-        "parsing-en-s0-own-1eef07fa",
-        "parsing-de-s0-own-70752d19",
-        "parsing-de+en-s0-own-1283f1eb",
-        "parsing-en-de-s0-own-f13170fa",
+        "own-92d702f0",
+        "parsing-en-s0-own-7fb44194",
+        "parsing-de-s0-own-d730ee11",
+        "parsing-de+en-s0-own-e68d4411",
+        "parsing-en-de-s0-own-572b6eec",
     ]
 
 

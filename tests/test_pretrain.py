@@ -121,7 +121,7 @@ def test_the_numbers_of_this_version(tmp_path: Path) -> None:
     spec = PRETRAIN | {"languages": [], "text": ["lines.txt"], "vocabulary": 20, "layers": 2, "dropout": 0.1}
     own = make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders={"small": {"pretrain": spec}})
     run_job(own.encoder(), own.context)
-    assert {PRETRAINING_VERSION: own.done(own.encoder())["loss"]} == {4: pytest.approx(1.410548, rel=1e-4)}
+    assert {PRETRAINING_VERSION: own.done(own.encoder())["loss"]} == {5: pytest.approx(1.410548, rel=1e-4)}
 
 
 def test_done_says_how_it_went(tiny: Tiny) -> None:
@@ -231,7 +231,7 @@ def test_at_a_similar_start_queries_are_keys_and_positions_are_small(tmp_path: P
         torch.testing.assert_close(query @ query.T, 1.4**2 * torch.eye(16))
     words, positions = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position"))
     assert torch.equal(similar[words], plain[words])
-    torch.testing.assert_close(similar[positions], 0.1 * plain[positions])
+    torch.testing.assert_close(similar[positions], 0.6 * plain[positions])
 
 
 # Text files.

@@ -50,12 +50,12 @@ def test_sentences_are_those_of_this_generator_version() -> None:
     content = [dataclasses.astuple(s) for code in CODES for s in (*TRAIN[code][:200], *DEV[code][:50])]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     assert {GENERATOR_VERSION: digest} == {
-        6: "0c3df681cf247b8931cef25e99b5e38d62b8ae4c9b69ae68f90679fccf7c5456"
+        8: "08b9fabdbe3022792ca3db21d474564f97a319fceea6200223110c188d627f57"
     }
 
 
 def test_identity_is_pinned_and_depends_on_all_that_changes_sentences() -> None:
-    assert CORPUS.identify("qaa", "train").fingerprint.startswith("a6571ca79877bf44")
+    assert CORPUS.identify("qaa", "train").fingerprint.startswith("a416a87953fca7e1")
     ids = [
         CORPUS.identify("qaa", "train"),
         CORPUS.identify("qab", "train"),
@@ -149,8 +149,9 @@ def test_labels_are_universal_dependencies(code: str) -> None:
     assert len(relations) >= 22
 
 
-def test_text_is_spelled_as_people_do() -> None:
-    for sentence in TRAIN["qaa"]:
+@pytest.mark.parametrize("code", CODES)
+def test_text_is_spelled_as_people_do(code: str) -> None:
+    for sentence in TRAIN[code]:
         assert sentence.text.replace(" ", "") == "".join(sentence.words)
         assert sentence.text[-1] in ".!"
         assert " ," not in sentence.text
@@ -171,6 +172,56 @@ def test_concepts_are_distinct_and_refer_to_each_other_properly() -> None:
     assert classes <= set(concepts.NOUNS)
     alike = {concept for language in LANGUAGES.values() for pair in language.alike for concept in pair}
     assert alike <= set(everything)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_moves_stays_in_its_clause_or_phrase(code: str) -> None:
+    """Not beyond the conjunction, adposition or determiner of its own head, nor a comma or the full stop."""
+    moving, edges = {"nsubj", "obj", "obl", "amod"}, {"mark", "cc", "case", "punct", "conj"}
+    pairs = 0
+    for sentence in TRAIN[code]:
+        for place, (head, relation) in enumerate(zip(sentence.heads, sentence.deprels, strict=True)):
+            if relation not in moving:
+                continue
+            between = range(min(place + 1, head), max(place, head - 1))
+            inner = {sentence.deprels[i] for i in between if sentence.heads[i] == head}
+            assert not inner & (edges if relation != "amod" else edges | {"det"}), sentence.text
+            pairs += 1
+    assert pairs > 1000
+
+
+def test_an_object_that_moves_is_told_from_a_subject_by_an_ending() -> None:
+    """Where the verb stands between the two, by order: there, objects move without one."""
+    ending = lexicon("qad").forms[concepts.ACCUSATIVE]
+    moved = [
+        word
+        for sentence in TRAIN["qad"]
+        for place, (word, head, relation) in enumerate(
+            zip(sentence.words, sentence.heads, sentence.deprels, strict=True), start=1
+        )
+        if relation == "obj" and place > head
+    ]
+    assert len(moved) > 10
+    assert all(word.endswith(ending) for word in moved)
+
+
+def test_verbs_and_predicates_fit_their_subjects() -> None:
+    grammar = Grammar(Dice("fit"))
+    subjects = {verb.concept: verb.subjects for verb in concepts.VERBS["transitive"]}
+    inner = predicates = 0
+    for _ in range(4000):
+        tree = grammar.sentence()
+        (subject,) = (child for child in tree.children if child.deprel == "nsubj")
+        for child in tree.children:
+            if child.deprel == "xcomp":
+                inner += 1
+                assert subject.noun_class in subjects[child.concept]
+        if tree.upos == "NOUN":
+            predicates += 1
+            several = subject.plural or any(child.deprel == "conj" for child in subject.children)
+            assert tree.plural == several
+            assert tree.concept != subject.concept
+    assert min(inner, predicates) > 100
 
 
 def test_attachment_is_decided_by_what_the_verb_governs() -> None:
@@ -220,8 +271,9 @@ def after(sentence: Sentence, dependent: int, head: int) -> bool:
     ],
 )
 def test_word_order_follows_the_settings(relation: str, expected: dict[str, int]) -> None:
-    free = relation in ("obj", "nsubj", "amod")
     for code, side in expected.items():
+        # The verb of qac is first, and nothing tells its objects from its subjects but their place.
+        free = relation in ("nsubj", "amod") or (relation == "obj" and code != "qac")
         other_side = abs(share(code, relation, after) - side)
         # A free slot slips now and then, the others never.
         assert other_side == 0 if not free else 0 < other_side < 0.16, (code, relation)
@@ -314,7 +366,7 @@ def test_the_most_frequent_tag_of_a_word_is_not_enough(code: str) -> None:
         for sentence in DEV[code]
         for word, tag in zip(sentence.words, sentence.upos, strict=True)
     ]
-    assert 0.6 < mean(right) < 0.93
+    assert 0.6 < mean(right) < 0.95
     ambiguous = [word for word, counts in tags.items() if len(counts) > 1]
     assert len(ambiguous) > 30
 

@@ -29,7 +29,7 @@ def test_sentences_are_those_of_this_generator() -> None:
     """If this fails on purpose, raise GENERATOR_VERSION."""
     content = [dataclasses.astuple(sentence) for code in CODES for sentence in DEV[code][:40]]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    assert digest == "e69a2c7ffb127c37074350058a3d21410fd8a8dd23a07fed97647ded0644fb9b"
+    assert digest == "1899b016c9a691aec285fa51d1b805ce64dff7292e82606975a7e267a1c9673d"
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -43,7 +43,7 @@ def test_tags_are_iob2(code: str) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_most_sentences_have_entities_and_some_have_none(code: str) -> None:
-    assert 0.65 < mean(any(tag != "O" for tag in sentence.tags) for sentence in TRAIN[code]) < 0.95
+    assert 0.85 < mean(any(tag != "O" for tag in sentence.tags) for sentence in TRAIN[code]) < 0.95
     spans = Counter(type_ for sentence in TRAIN[code] for type_, *_ in get_entities(list(sentence.tags)))
     assert set(spans) == {"PER", "ORG", "LOC"}
     assert min(spans.values()) > 0.15 * spans.total()
@@ -69,7 +69,7 @@ def test_the_same_names_are_people_places_and_groups(code: str) -> None:
         types[name][type_] += 1
     usual = {name: counts.most_common(1)[0][0] for name, counts in types.items()}
     right = mean(usual.get(name, "PER") == type_ for name, type_ in names(DEV[code]))
-    assert 0.4 < right < 0.85
+    assert 0.4 < right < 0.88
     assert sum(len(counts) == 3 for counts in types.values()) > 10
 
 

@@ -16,7 +16,7 @@ from xltray.grid import Grid
 from xltray.spec import EvaluationSpec, FinetuneSpec, ParserSpec, PretrainSpec
 from xltray.spec_types import Exact, Items, Scope, Spec
 
-PRETRAINING_VERSION = 4
+PRETRAINING_VERSION = 5
 """Raise it whenever a job of pretraining would give other numbers (tokenizer, batches, order of random
 draws), so that no encoder made by the old code stands under endpoints of the new, or the other way round.
 

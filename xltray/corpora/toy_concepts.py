@@ -175,3 +175,14 @@ FUNCTION_CONCEPTS = (
     *INTERJECTIONS,
 )
 CONTENT_CONCEPTS = (*NOUN_CONCEPTS, *VERB_CONCEPTS, *ADJECTIVES, *MANNER, *DEGREE, *NUMERALS)
+
+ADJECTIVES_OF = {
+    name: tuple(adjective for adjective, classes in ADJECTIVES.items() if name in classes) for name in NOUNS
+}
+VERBS_OF = {
+    name: tuple(
+        verb for frame in ("transitive", "intransitive") for verb in VERBS[frame] if name in verb.subjects
+    )
+    for name in NOUNS
+}
+TRANSITIVE_OF = {name: tuple(verb for verb in VERBS["transitive"] if name in verb.subjects) for name in NOUNS}

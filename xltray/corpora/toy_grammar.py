@@ -46,19 +46,8 @@ SIMPLE_FRAMES: tuple[Frame | None, ...] = (
 """What a clause is built around, as often as it is listed; None: an adjective or noun with a copula."""
 FRAMES: tuple[Frame | None, ...] = (*SIMPLE_FRAMES, *("speech",) * 3, *("control",) * 2)
 
-ADJECTIVES_OF = {
-    name: tuple(adjective for adjective, classes in concepts.ADJECTIVES.items() if name in classes)
-    for name in concepts.NOUNS
-}
-VERBS_OF = {
-    name: tuple(
-        verb
-        for frame in ("transitive", "intransitive")
-        for verb in concepts.VERBS[frame]
-        if name in verb.subjects
-    )
-    for name in concepts.NOUNS
-}
+PERSONS = (*("full",) * 6, *("first",) * 3, "family")
+"""How people are named. Family names that stand alone are mostly places' and groups'."""
 
 
 class Grammar:
@@ -87,7 +76,7 @@ class Grammar:
             return self._copular_clause(deprel)
         verb = self.dice.frequent(concepts.VERBS[frame])
         subject = self.noun_phrase("nsubj", self.dice.one(verb.subjects), verb.governs)
-        predicate = self._verb_phrase(verb, deprel)
+        predicate = self._verb_phrase(verb, deprel, subject.noun_class)
         predicate.children.insert(0, subject)
         self._finite(predicate, _takes_plural(subject))
         return predicate
@@ -95,7 +84,7 @@ class Grammar:
     def _copular_clause(self, deprel: str) -> Node:
         if self.dice.chance(0.3):
             subject = self.noun_phrase("nsubj", "person")
-            predicate = self._common_noun(deprel, "person", ())
+            predicate = self._common_noun(deprel, "person", (), said_of=subject)
         else:
             noun_class = self.dice.one(tuple(concepts.NOUNS))
             subject = self.noun_phrase("nsubj", noun_class)
@@ -107,7 +96,7 @@ class Grammar:
             predicate.add(Node(concepts.NEGATION, "PART", "advmod", "negation"))
         return predicate
 
-    def _verb_phrase(self, verb: Verb, deprel: str) -> Node:
+    def _verb_phrase(self, verb: Verb, deprel: str, subject_class: str) -> Node:
         """Draw a verb with all its dependents but the subject; it bears no tense yet."""
         predicate = Node(verb.concept, "VERB", deprel)
         if verb.frame == "ditransitive":
@@ -119,8 +108,10 @@ class Grammar:
             if self.dice.chance(0.8):
                 complement.add(Node(concepts.COMPLEMENTIZER, "SCONJ", "mark"))
         if verb.frame == "control":
-            inner = self.dice.frequent(concepts.VERBS["transitive"])
-            predicate.add(self._verb_phrase(inner, "xcomp")).add(Node(concepts.INFINITIVE, "PART", "mark"))
+            inner = self._verb_phrase(
+                self.dice.frequent(concepts.TRANSITIVE_OF[subject_class]), "xcomp", subject_class
+            )
+            predicate.add(inner).add(Node(concepts.INFINITIVE, "PART", "mark"))
         if verb.governs and self.dice.chance(0.4):
             predicate.add(self._adpositional("obl", self.dice.one(verb.governs)))
         if self.dice.chance(0.2):
@@ -186,7 +177,7 @@ class Grammar:
         }[noun_class]
         first, second = dice.frequent(names), ""
         if noun_class == "person":
-            kind = dice.one(("full", "full", "first", "family"))
+            kind = dice.one(PERSONS)
             first = dice.frequent(concepts.FAMILY_NAMES) if kind == "family" else first
             second = dice.frequent(concepts.FAMILY_NAMES) if kind == "full" else ""
         elif noun_class == "place" and dice.chance(0.25):
@@ -198,10 +189,22 @@ class Grammar:
             name.add(Node(second, "PROPN", "flat"))
         return name
 
-    def _common_noun(self, deprel: str, noun_class: str, governed: tuple[str, ...] | None) -> Node:
+    def _common_noun(
+        self,
+        deprel: str,
+        noun_class: str,
+        governed: tuple[str, ...] | None,
+        said_of: Node | None = None,
+    ) -> Node:
+        """Draw a noun with what belongs to it; said of a subject, it is another, of the same number."""
         dice = self.dice
-        noun = Node(dice.frequent(concepts.NOUNS[noun_class]), "NOUN", deprel, "", noun_class)
-        if dice.chance(0.1):
+        nouns = tuple(noun for noun in concepts.NOUNS[noun_class] if not said_of or noun != said_of.concept)
+        noun = Node(dice.frequent(nouns), "NOUN", deprel, "", noun_class)
+        if said_of:
+            noun.plural = _takes_plural(said_of)
+            if not noun.plural:
+                noun.add(Node(dice.one(concepts.ARTICLES), "DET", "det"))
+        elif dice.chance(0.1):
             numeral = dice.frequent(concepts.NUMERALS) if dice.chance(0.6) else str(dice.one(range(2, 60)))
             noun.add(Node(numeral, "NUM", "nummod"))
             noun.plural = True
@@ -229,12 +232,15 @@ class Grammar:
                 Node(dice.frequent(concepts.NOUNS[dice.one(("thing", "place", "idea"))]), "NOUN", "compound")
             )
         elif dice.chance(0.06):
-            relative = noun.add(self._verb_phrase(dice.frequent(VERBS_OF[noun.noun_class]), "acl"))
+            verb = dice.frequent(concepts.VERBS_OF[noun.noun_class])
+            relative = noun.add(self._verb_phrase(verb, "acl", noun.noun_class))
             relative.add(Node(concepts.RELATIVE, "PRON", "nsubj"))
             self._finite(relative, noun.plural)
 
     def _adjective(self, deprel: str, noun_class: str) -> Node:
-        adjective = Node(self.dice.frequent(ADJECTIVES_OF[noun_class]), "ADJ", deprel, "", noun_class)
+        adjective = Node(
+            self.dice.frequent(concepts.ADJECTIVES_OF[noun_class]), "ADJ", deprel, "", noun_class
+        )
         if self.dice.chance(0.12):
             adjective.add(Node(self.dice.frequent(concepts.DEGREE), "ADV", "advmod", "degree"))
         return adjective

@@ -17,7 +17,6 @@ from typing import Literal
 
 from xltray.corpora import toy_concepts as concepts
 from xltray.corpora.toy_dice import Dice
-from xltray.corpora.toy_grammar import ADJECTIVES_OF
 from xltray.corpora.toy_inference import MOST_LEVELS
 from xltray.corpora.toy_scales import INTRANSITIVE, SCALES, SHAPES, Scale, Shape, both
 
@@ -216,7 +215,9 @@ class Stories:
             found.append(Specification("obl", adposition, noun))
         thing = scenes[0].object
         if thing and shape == "transitive":
-            found.append(Specification("amod", dice.frequent(ADJECTIVES_OF[thing.noun_class][:COMMON])))
+            found.append(
+                Specification("amod", dice.frequent(concepts.ADJECTIVES_OF[thing.noun_class][:COMMON]))
+            )
             if "object" not in differing:
                 found.append(Specification("hyponym"))
         return dice.shuffled(found)
@@ -233,7 +234,7 @@ class Stories:
         if kind == "amod":
             # An adjective of the predicate's own scale could contradict or repeat it.
             taken = {concept for scene in scenes for concept in scene.scale.predicates}
-            free = [one for one in ADJECTIVES_OF[subject.noun_class] if one not in taken]
+            free = [one for one in concepts.ADJECTIVES_OF[subject.noun_class] if one not in taken]
             return Extra(kind, dice.frequent(free[:COMMON]))
         if kind == "hypernym":
             return Extra(kind)

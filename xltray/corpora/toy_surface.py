@@ -1,12 +1,14 @@
 """From a tree over concepts to a sentence of one toy language: order, endings, spelling.
 
 Order follows two templates of slots, in which ``*`` is the head itself: one for a clause, and one
-for the phrase (of a noun or adjective) that takes the head's place in it.
+for the phrase (of a noun or adjective) that takes the head's place in it. Where a language's order is
+free, a part may stand on the other side of its head: within its clause or phrase, so not beyond a
+conjunction, an adposition, a comma or the full stop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from xltray.corpora import toy_concepts as concepts
@@ -21,6 +23,8 @@ CLAUSE = {
     "SOV": "nsubj obl iobj obj ccomp xcomp advmod * negation cop aux",
 }
 FREE_SLOTS = ("nsubj", "obj", "obl", "advmod", "amod")
+NOUN_CORE = ("nummod", "compound", "flat", "amod", "nmod")
+"""What an adjective may step over: neither determiner nor adposition nor a clause."""
 _NO_SPACE_BEFORE = (",", ".", "!")
 
 
@@ -31,6 +35,7 @@ class Surface:
         self.typology = typology
         self.forms = lexicon(typology).forms
         self._ranks = {upos: _ranks(self.typology, upos) for upos in ("NOUN", "ADJ", "VERB")}
+        self._moved = {upos: _moved(self.typology, upos) for upos in self._ranks}
 
     def sentence(self, tree: Node, dice: Dice, where: str) -> Sentence:
         """Put a tree into words; ``dice`` decide where the language's order is free."""
@@ -57,15 +62,13 @@ class Surface:
 
     def _in_order(self, node: Node, head: Node | None, dice: Dice) -> Iterator[tuple[Node, Node | None]]:
         """Yield every node below with its head, in the order of the words."""
-        ranks = self._ranks.get(node.upos) or self._ranks["NOUN"]
-        ranked = []
+        kind = node.upos if node.upos in self._ranks else "NOUN"
+        ranked: list[tuple[float, Node]] = []
         for child in node.children:
             if child.concept in concepts.ARTICLES and child.concept not in self.typology.articles:
                 continue
-            rank = ranks[child.slot]
-            if child.slot in FREE_SLOTS and dice.chance(self.typology.freedom):
-                rank = -rank
-            ranked.append((rank, child))
+            moves = child.slot in FREE_SLOTS and dice.chance(self.typology.freedom) and self._may_move(child)
+            ranked.append(((self._moved if moves else self._ranks)[kind][child.slot], child))
         ranked.sort(key=_rank)
         for rank, child in ranked:
             if rank < 0:
@@ -74,6 +77,14 @@ class Surface:
         for rank, child in ranked:
             if rank > 0:
                 yield from self._in_order(child, node, dice)
+
+    def _may_move(self, node: Node) -> bool:
+        """Objects move where the verb between subject and object, or an ending, tells them from subjects."""
+        return (
+            node.deprel != "obj"
+            or self.typology.order == "SVO"
+            or concepts.ACCUSATIVE in self._suffixes(node)
+        )
 
     def _form(self, node: Node, capitals: bool) -> str:
         form = self.forms.get(node.concept, node.concept)
@@ -102,7 +113,7 @@ class Surface:
                 yield concepts.DATIVE
 
 
-def _rank(ranked: tuple[int, Node]) -> int:
+def _rank(ranked: tuple[float, Node]) -> float:
     return ranked[0]
 
 
@@ -116,12 +127,39 @@ def surface(language: str | Typology) -> Surface:
     return Surface(LANGUAGES[language] if isinstance(language, str) else language)
 
 
-def _ranks(typology: Typology, upos: str) -> dict[str, int]:
+def _ranks(typology: Typology, upos: str) -> dict[str, float]:
     """Return each slot's place, counted from the head: -1 just before it, 1 just after it."""
-    phrase = {"NOUN": _noun_phrase(typology), "ADJ": "degree *", "VERB": "*"}[upos]
-    template = _clause(typology).replace("*", phrase).split()
+    template = _clause(typology).replace("*", _phrase(typology, upos)).split()
     head = template.index("*")
-    return {slot: place - head for place, slot in enumerate(template) if slot != "*"}
+    return {slot: float(place - head) for place, slot in enumerate(template) if slot != "*"}
+
+
+def _moved(typology: Typology, upos: str) -> dict[str, float]:
+    """Return where free slots stand on the other side of the head: as far from it, but where they belong.
+
+    A part of the clause stays outside of the phrase that is its predicate, and inside of the clause; an
+    adjective stays inside of its noun's phrase. What moved is farther out than what stands at its place.
+    """
+    ranks = _ranks(typology, upos)
+    clause, phrase = CLAUSE[typology.order].split(), _phrase(typology, upos).split()
+    moved = {}
+    for slot in FREE_SLOTS:
+        if slot in ranks:
+            side = -1 if ranks[slot] > 0 else 1
+            within, beyond = (NOUN_CORE, ()) if slot == "amod" else (clause, phrase)
+            least = _reach(ranks, beyond, side)
+            place = min(max(abs(ranks[slot]), least), max(_reach(ranks, within, side), least))
+            moved[slot] = side * (place + 0.25 + abs(ranks[slot]) / 1000)
+    return moved
+
+
+def _reach(ranks: Mapping[str, float], slots: Iterable[str], side: int) -> float:
+    """Return how far from the head the slots go on a side."""
+    return max((0.0, *(side * ranks[slot] for slot in slots if slot in ranks)))
+
+
+def _phrase(typology: Typology, upos: str) -> str:
+    return {"NOUN": _noun_phrase(typology), "ADJ": "degree *", "VERB": "*"}[upos]
 
 
 def _clause(typology: Typology) -> str:
