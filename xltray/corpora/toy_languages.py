@@ -56,7 +56,8 @@ class Typology:
     alike: Alike
     """Pairs of concepts with one form: the second takes that of the first."""
     freedom: float
-    """How often a subject, object, oblique, adverb or adjective stands on its head's other side."""
+    """How often a subject, object, oblique, adverb or adjective stands on its head's other side. Objects
+    without an ending move in SVO languages only."""
     coinage: str = ""
     """The language whose coined words these are; its own where none is named."""
 

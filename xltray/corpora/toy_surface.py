@@ -79,7 +79,11 @@ class Surface:
                 yield from self._in_order(child, node, dice)
 
     def _may_move(self, node: Node) -> bool:
-        """Objects move where the verb between subject and object, or an ending, tells them from subjects."""
+        """Objects move where their place or an ending mostly tells them from subjects.
+
+        Moved alone in an SVO language, one stands between subject and verb. Where both
+        move, meaning has to tell.
+        """
         return (
             node.deprel != "obj"
             or self.typology.order == "SVO"
@@ -135,9 +139,9 @@ def _ranks(typology: Typology, upos: str) -> dict[str, float]:
 
 
 def _moved(typology: Typology, upos: str) -> dict[str, float]:
-    """Return where free slots stand on the other side of the head: as far from it, but where they belong.
+    """Return where free slots stand when they move: on the other side of the head, as far from it as before.
 
-    A part of the clause stays outside of the phrase that is its predicate, and inside of the clause; an
+    But a part of the clause stays inside of the clause, and outside of the phrase that is its predicate; an
     adjective stays inside of its noun's phrase. What moved is farther out than what stands at its place.
     """
     ranks = _ranks(typology, upos)
