@@ -55,9 +55,11 @@ def test_quickstart_and_what_follows(tmp_path):
     )
     rise = ends["target"][1.0] - ends["target"][0.0]
     drop = ends["source"][0.0] - ends["source"][1.0]
-    # Means over seeds; 200 examples a language. To the near language inference has little left to gain.
+    # Means over seeds; 200 examples a language. In inference the source-only model is
+    # nearly as good as the bilingual one on the near language, so only where they stand is asked there.
     assert (rise.drop(("xnli", "qab")) > 0.15).all()
-    assert rise["xnli", "qab"] > 0
+    assert (ends["target"].loc["xnli"] > 0.5).all(axis=None)
+    assert ends["target"][1.0]["xnli", "qab"] > 0.85
     assert (drop < 0.05).all()
 
     run("analysis", str(store))
