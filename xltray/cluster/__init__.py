@@ -8,6 +8,7 @@
     trial.py        a job as a Tune trial: resources, steps, reuse of processes
     server.py       EndpointServer actors, and the pool that hands points to them
     ranks.py        the other processes of a fine-tuning that several share
+    trim.py         gives back memory that ended jobs have freed; no Ray
     bundle.py       places the actors of a trial in what it reserved
     jobrunners.py   which function runs which kind of job; imported by workers only
     callback.py     Tune's events as calls of the progress display; what a job failed of

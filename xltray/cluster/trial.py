@@ -22,6 +22,7 @@ from xltray.cluster.jobrunners import find_runners, make_context
 from xltray.cluster.metrics import WorkMetrics, tags_of
 from xltray.cluster.ranks import Ranks
 from xltray.cluster.server import RayPool, server_starter
+from xltray.cluster.trim import give_back_memory
 from xltray.context import Progress
 from xltray.errors import DamagedError, StoreError, XltrayError
 from xltray.jobs import FinetuneJob, PretrainJob, SurfaceJob, load_job
@@ -124,7 +125,7 @@ class JobTrial(Trainable):
             self._pool.close()
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        # No work here: an error in reset_config would make Tune lose the trial.
+        # Nothing here that can fail: an error in reset_config would make Tune lose the trial.
         self._config = dict(config)
         self._steps = None
         self._store = None
@@ -133,6 +134,7 @@ class JobTrial(Trainable):
         self._progress = Progress(0, 0, "")
         self._scores = {}
         self._since = time.monotonic()
+        give_back_memory()
 
     def _mark(self, latest: Progress) -> None:
         """Note when the job was at work for certain: a surface tells where it begins before it loads."""
