@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_finetune import into, weights, with_recipe
 from made_group import Followers, still
-from test_finetune import into, weights, with_recipe
 from test_resume import checkpoints, content, context_for, done_of
 from tiny import Tiny, run_job
 

@@ -14,9 +14,9 @@ import pytest
 import ray
 import torch
 from made_fake_jobs import fake_pretrain, fake_surface, notes, run
+from made_finetune import into, weights
 from made_group import still
 from ray.exceptions import RayActorError
-from test_finetune import into, weights
 from test_resume import content, done_of
 from tiny import Tiny, run_job
 

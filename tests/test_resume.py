@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.fs
 import pytest
 import torch
-from test_finetune import into, kept, scripted, with_recipe
+from made_finetune import into, kept, scripted, with_recipe
 from tiny import Tiny, run_job
 
 import xltray.resume as resume_module
