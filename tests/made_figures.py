@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from made_results import UNEVEN, store_of_two_encoders
@@ -13,6 +14,8 @@ from matplotlib.lines import Line2D
 
 from analysis.read import Results, load
 from analysis.style import Drawing, Skipped
+
+matplotlib.use("Agg")
 
 
 @pytest.fixture(scope="module")
