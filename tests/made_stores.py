@@ -1,7 +1,8 @@
-"""Stores on disk, elsewhere and in a bucket, and file systems that fail."""
+"""Stores on disk, elsewhere and in a bucket, what is put into them, and file systems that fail."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow.fs
 import pytest
 
 from xltray import files
+from xltray.jobs import EncoderRef, FinetuneJob, LanguageData, SurfaceJob
+from xltray.spec import FinetuneSpec
 from xltray.store import Store
 
 TABLE = pa.table({"x": [1, 2, 3]})
@@ -61,3 +64,42 @@ class FileSystem:
 
 def every_file(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+class Killed(BaseException):
+    """Stands for the process's death."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    local = tmp_path / "made"
+    (local / "tokenizer").mkdir(parents=True)
+    (local / "model.safetensors").write_bytes(b"weights")
+    (local / "tokenizer" / "vocab.txt").write_bytes(b"a\nb\n")
+    (local / "empty").write_bytes(b"")
+    return local
+
+
+def endpoint(*languages: str, encoder: str = "tiny", task: str = "pos") -> FinetuneJob:
+    return FinetuneJob(
+        task=task,
+        corpus="toy",
+        languages=tuple(sorted(languages)),
+        seed=0,
+        encoder=EncoderRef(name=encoder, content="sha"),
+        data={language: LanguageData(train="t", dev="d") for language in languages},
+        recipe=FinetuneSpec(),
+    )
+
+
+def cell(target: str = "de", **kind: str) -> SurfaceJob:
+    return SurfaceJob(
+        source="en",
+        target=target,
+        source_endpoint=endpoint("en", **kind),
+        target_endpoint=endpoint(target, **kind),
+        bilingual_endpoint=endpoint("en", target, **kind),
+        plane=(Fraction(0), Fraction(1)),
+        alphas=(),
+        scopes=("all",),
+    )
