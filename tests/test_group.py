@@ -13,7 +13,7 @@ import pytest
 import torch
 from made_finetune import into, weights, with_recipe
 from made_group import Followers, still
-from test_resume import checkpoints, content, context_for, done_of
+from made_resume import checkpoints, content, context_for, done_of
 from tiny import Tiny, run_job
 
 from xltray.context import JobContext
@@ -104,7 +104,7 @@ def test_it_repeats_and_goes_on_bit_for_bit(
 def test_what_one_process_began_two_end_but_not_to_the_same_bits(
     followers: Followers, tiny: Tiny, tmp_path: Path
 ) -> None:
-    from test_resume import begin
+    from made_resume import begin
 
     job, context = tiny.endpoint(), context_for(tiny, tmp_path)
     begin(job, context, 3)

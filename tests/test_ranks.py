@@ -16,8 +16,8 @@ import torch
 from made_fake_jobs import fake_pretrain, fake_surface, notes, run
 from made_finetune import into, weights
 from made_group import still
+from made_resume import content, done_of
 from ray.exceptions import RayActorError
-from test_resume import content, done_of
 from tiny import Tiny, run_job
 
 from xltray.cluster import ranks

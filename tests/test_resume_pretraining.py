@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_resume import cut, flip
+from made_resume import cut, flip
 from tiny import PRETRAIN, Tiny, make_tiny, run_job
 
 from xltray.context import JobContext
