@@ -64,3 +64,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     done = make_tiny(tmp_path_factory.mktemp("tiny") / "store")
     done.run()
     return done
+
+
+@pytest.fixture(scope="session")
+def predicted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tiny, Path]:
+    """A sweep of all tasks that has been run, with its predictions at the corners, and its sweep file."""
+    from made_predictions import make_sweep
+
+    from xltray.predict import main
+
+    made, path = make_sweep(tmp_path_factory.mktemp("all"))
+    assert main([str(path)]) == 0
+    return made, path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 import conllu
 import made_hub
 import pyarrow as pa
+import pytest
 from made_conllu import row
 from seqeval.metrics.sequence_labeling import get_entities
 from tiny import Tiny, make_tiny
 
 from xltray.corpora.base import Sentence
 from xltray.corpora.toy import ToyCorpus
+from xltray.corpora.ud import UDCorpus
 from xltray.corpora.xnli import LABELS
 from xltray.jobs import SurfaceJob
 from xltray.spec import DataSpec, ToySpec
@@ -125,8 +128,34 @@ def write_sweep(tiny: Tiny, folder: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def done(predicted: tuple[Tiny, Path]) -> tuple[Tiny, Path]:
+    """A sweep of all tasks with its predictions at the corners; for reading only."""
+    return predicted
+
+
+@pytest.fixture
+def own(done: tuple[Tiny, Path], tmp_path: Path) -> tuple[Tiny, Path]:
+    """A copy of the sweep to change, without predictions."""
+    tiny = done[0].copied(tmp_path / "store")
+    shutil.rmtree(tiny.root / "predictions")
+    return tiny, write_sweep(tiny, tmp_path)
+
+
 def cell(tiny: Tiny, task: str) -> SurfaceJob:
     return tiny.cell(task, "de")
+
+
+def folder(tiny: Tiny, task: str) -> Path:
+    return tiny.root / "predictions" / cell(tiny, task).id
+
+
+def gold_sentences(tiny: Tiny, language: str) -> Sequence[Sentence]:
+    return UDCorpus(tiny.sweep.data).sentences(language, "dev")
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def stored_counts(
