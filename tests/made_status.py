@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny import Tiny
 
-from xltray.jobs import KINDS, Job, SurfaceJob
+from xltray.jobs import Job, SurfaceJob
 from xltray.started import write_plan
 from xltray.status import main
 from xltray.sweepfile import dump_sweep
@@ -31,11 +31,6 @@ def told(capsys: pytest.CaptureFixture[str], *overrides: str) -> tuple[dict[str,
     printed = capsys.readouterr().out
     rows = re.findall(r"(pretrain|finetune|surface)\s+│((?:\s+\d+ [│ ]?){6})", printed)
     return {kind: [int(n) for n in re.findall(r"\d+", numbers)] for kind, numbers in rows}, printed
-
-
-def table(*rows: str) -> dict[str, list[int]]:
-    """The numbers of all kinds of jobs, in the order of STATES."""
-    return {kind: [int(number) for number in row.split()] for kind, row in zip(KINDS, rows, strict=True)}
 
 
 def fail(own: Tiny, *jobs: Job) -> None:
