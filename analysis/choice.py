@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.tables import AnalysisError
 
-_CELL_ID = re.compile(r"(?P<task>[^-]+)-.+-s\d+-(?P<encoder>.+)")
+_CELL_ID = re.compile(r"(?P<task>[^-]+)-.+?-s\d+-(?P<encoder>.+)")
 _HASH = re.compile(r"-[0-9a-f]{8}$")
 
 

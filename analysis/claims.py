@@ -65,6 +65,8 @@ class Part:
     above: float = float("-inf")
     below: float = float("inf")
     statistic: Statistic = mean
+    single: bool = True
+    """Of one encoder each, not of two that are compared."""
 
     @property
     def claim(self) -> int:
@@ -112,7 +114,7 @@ PARTS = (
     Part(
         key="2b",
         says="smoothly",
-        measure="largest setback, as a share of the rise",
+        measure="largest setback, as a share of the pair's rise",
         unit=PLAIN,
         below=SETBACK,
         values=measures.target_setback,
@@ -134,6 +136,7 @@ PARTS = (
         unit=Unit(digits=3),
         above=0.0,
         values=measures.flatness_by_size,
+        single=False,
         missing=NO_SIZES,
     ),
     Part(

@@ -50,7 +50,8 @@ def prepare(results: Results) -> Material:
     cells = per_cell(whole, results.geometry)
     curves = between(rows)
     on_target = measure_curves(curves[curves["scope"] == "all"], "target", lambda _, y: largest_setback(y))
-    rise = cells["target_rise"].astype(float)
+    # Of the pair's rise over all seeds: a seed that hardly rises would outweigh all others, or have no share.
+    rise = cells.groupby(KEY)["target_rise"].transform("mean").astype(float)
     cells["target_setback"] = cells["cell"].map(on_target).astype(float) / rise.where(rise > 0)
     plane = whole[whole["on_plane"].astype(bool)]
     if min(plane["a_src"].nunique(), plane["a_tgt"].nunique()) < LEAST_SIDE:
@@ -78,7 +79,7 @@ def target_rise(material: Material, encoders: Collection[str]) -> pd.DataFrame:
 
 
 def target_setback(material: Material, encoders: Collection[str]) -> pd.DataFrame:
-    """How far the target score falls back along the line, as a share of its rise."""
+    """How far the target score falls back along the line, as a share of the pair's rise over all seeds."""
     return _of_cells(_rising(material.cells), "target_setback", encoders)
 
 
@@ -90,8 +91,9 @@ def target_linearity(material: Material, encoders: Collection[str]) -> pd.DataFr
 def flatness_by_size(material: Material, encoders: Collection[str]) -> pd.DataFrame:
     """Mean of the target's plane, larger minus smaller encoder, for every two of different sizes."""
     planes = material.cells[["encoder", *MATCH, "target_plane"]].dropna()
-    sized = sorted((material.parameters(encoder), encoder) for encoder in encoders)
-    known = [(size, encoder) for size, encoder in sized if np.isfinite(size)]
+    sized = [(material.parameters(encoder), encoder) for encoder in encoders]
+    # Those without a size leave first: among them the others would not be sorted.
+    known = sorted((size, encoder) for size, encoder in sized if np.isfinite(size))
     frames = [_nothing()]
     for (small_size, small), (large_size, large) in combinations(known, 2):
         if small_size == large_size:

@@ -97,14 +97,22 @@ def judge(results: Results, material: Material | None = None) -> list[Judgement]
     for part in PARTS:
         values = part.values(material, trained)
         untrained = part.values(material, controls)
-        if values.empty:
-            finding = Finding(verdict=Verdict.UNKNOWN, why=part.missing)
-            judgements.append(Judgement(part=part, subject="", task=None, finding=finding))
+        judgements += _without_values(part, values, trained)
         for subject in sorted(set(values["subject"])):
             control = _control_of(subject, sorted(set(untrained["subject"])), material)
             chosen = values[values["subject"] == subject]
             judgements += _of_subject(part, chosen, untrained[untrained["subject"] == control])
     return judgements
+
+
+def _without_values(part: Part, values: pd.DataFrame, trained: Sequence[str]) -> Iterator[Judgement]:
+    """Yield that there is nothing to judge: of nobody, or of an encoder beside others that have values."""
+    finding = Finding(verdict=Verdict.UNKNOWN, why=part.missing)
+    if values.empty:
+        yield Judgement(part=part, subject="", task=None, finding=finding)
+    elif part.single:
+        for subject in sorted(set(trained) - set(values["subject"])):
+            yield Judgement(part=part, subject=subject, task=None, finding=finding)
 
 
 def overall(judgements: Sequence[Judgement]) -> dict[int, Verdict]:
@@ -194,6 +202,9 @@ def _compare(part: Part, frame: pd.DataFrame, other: pd.DataFrame) -> Comparison
     control = str(other["subject"].iloc[0])
     finding = measure(part, other)
     both = frame.merge(other, on=MATCH, suffixes=("", "_control"))
+    if part.statistic is not mean:
+        # A variance takes two seeds, and those that each has need not be common.
+        both = both[both.groupby(["task", "source", "target"])["seed"].transform("nunique") > 1]
     if both.empty:
         return Comparison(control=control, finding=finding, contrast=Contrast.UNKNOWN)
     columns = list(frame.columns.difference(["subject", *MATCH]))

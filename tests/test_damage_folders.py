@@ -74,6 +74,7 @@ def test_a_marker_that_is_not_what_was_written(store: Store, tmp_path: Path, mar
         store.check_sizes,
         store.intact_directory,
         lambda path: store.fetch_directory(path, tmp_path / "copy"),
+        lambda path: store.recorded_hash(path, "model.safetensors"),
     ):
         with pytest.raises(DamagedError, match=r"endpoints/x/DONE.json in the store .*found no "):
             read("endpoints/x")

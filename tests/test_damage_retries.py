@@ -154,4 +154,4 @@ def test_examples_that_change_are_told_with_the_machine(
     changed = job.model_copy(update={"data": {"qaa": LanguageData(train="0" * 64, dev="1" * 64)}})
     monkeypatch.setattr("socket.gethostname", lambda: "worker-3")
     error = step(own, changed)
-    assert error.startswith("CorpusError: On machine worker-3: The data changed under a running sweep.\n")
+    assert error.startswith("CorpusError: On machine worker-3: What a job reads is not what the sweep was ")

@@ -12,10 +12,12 @@ from tiny import Tiny, make_tiny, run_job
 from torch import nn
 
 from xltray import endpoints
+from xltray.as_planned import check_unchanged
+from xltray.checkpoints import folder_content
 from xltray.context import JobContext
 from xltray.corpora.base import at_most
 from xltray.corpora.registry import open_corpus
-from xltray.endpoints import build_model, check_unchanged, load_dev_set, load_split, open_encoder
+from xltray.endpoints import build_model, load_dev_set, load_split, open_encoder
 from xltray.errors import CorpusError, MissingInputError, StoreError
 from xltray.jobs import EncoderRef
 from xltray.nn.biaffine import BiaffineParser
@@ -53,7 +55,7 @@ def test_a_split_is_encoded_once_for_all_jobs_of_a_process(tiny: Tiny) -> None:
     assert load_split(other_seed, "qaa", "train", encoder, tiny.context) is first
     assert load_split(job, "qaa", "dev", encoder, tiny.context) is not first
     changed = {"qaa": job.data["qaa"].model_copy(update={"train": "0" * 64})}
-    with pytest.raises(CorpusError, match="changed under a running sweep"):
+    with pytest.raises(CorpusError, match="not what the sweep was planned on"):
         load_split(job.model_copy(update={"data": changed}), "qaa", "train", encoder, tiny.context)
 
 
@@ -109,7 +111,8 @@ def test_models_have_the_tasks_head_and_the_recipes_dropout(tiny: Tiny) -> None:
 def test_an_encoder_comes_from_the_store_or_from_a_folder(tiny: Tiny, tmp_path: Path) -> None:
     own = tiny.endpoint().encoder
     shutil.copytree(tiny.root / "encoders" / tiny.encoder().id, tmp_path / "copy")
-    folder = EncoderRef(name="a", checkpoint=str(tmp_path / "copy"), revision="main", content="x")
+    content = folder_content(tmp_path / "copy")
+    folder = EncoderRef(name="a", checkpoint=str(tmp_path / "copy"), revision="main", content=content)
     from_store, from_folder = open_encoder(own, tiny.context), open_encoder(folder, tiny.context)
     for name, tensor in from_store.model.state_dict().items():
         assert torch.equal(tensor, from_folder.model.state_dict()[name])
@@ -126,6 +129,22 @@ def test_a_sweep_over_a_folders_checkpoint_gives_the_same_numbers(tiny: Tiny, tm
     assert other.done(job)["counts"] == tiny.done(tiny.endpoint())["counts"]
     assert other.done(job)["initial_weights"] == tiny.done(tiny.endpoint())["initial_weights"]
     assert job.id != tiny.endpoint().id
+
+
+def test_another_encoder_at_the_same_path_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    """As on a machine of its own, or replaced during a run: endpoints would stand under a wrong id."""
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny.root / "encoders" / tiny.encoder().id, copy)
+    ref = EncoderRef(name="a", checkpoint=str(copy), content=folder_content(copy))
+    (copy / "notes.txt").write_text("what is not loaded may differ")
+    open_encoder(ref, tiny.context)
+    for name in ("tokenizer.json", "model.safetensors"):
+        before = (copy / name).read_bytes()
+        (copy / name).write_bytes(before + b" ")
+        with pytest.raises(CorpusError, match=r"On machine .*\n.*encoder a, .*copy: found content"):
+            open_encoder(ref, tiny.context)
+        (copy / name).write_bytes(before)
+        open_encoder(ref, tiny.context)
 
 
 def test_an_encoder_that_is_not_there(tiny: Tiny, tmp_path: Path) -> None:

@@ -155,6 +155,20 @@ def test_languages_that_need_no_files(here: World, capsys: pytest.CaptureFixture
     assert "raw.txt: found nothing; expected a plain-text file" in err
 
 
+def test_what_was_there_before_counts_in_the_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with Screen().under_way("archive") as under_way:
+        under_way.expect(2_000_000, have=1_500_000)
+        under_way.advance(250_000)
+        # The server sends all of it anew.
+        under_way.expect(4_000_000)
+        under_way.advance(1_000_000)
+    assert "1.0/4.0 MB" in capsys.readouterr().out
+
+
 def test_a_terminal_gets_a_bar_and_the_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

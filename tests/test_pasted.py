@@ -35,6 +35,7 @@ STUBS = (
     "aws",
     "base64",
     "docker",
+    "git",
     "jq",
     "kubectl",
     "prometheus",

@@ -18,12 +18,13 @@ from transformers.utils import logging as transformers_logging
 
 import xltray.pretrain as pretrain_module
 from xltray.corpora.toy import ToyCorpus
-from xltray.errors import CorpusError
+from xltray.errors import CorpusError, EndpointError
 from xltray.jobs import PRETRAINING_VERSION, PretrainJob, load_job
 from xltray.nn.masked_training import MaskedWordTraining
 from xltray.nn.masked_words import CLS, MASK, SEP, SPECIALS, Losses
 from xltray.nn.wordpiece import train_tokenizer
 from xltray.spec import DataSpec, PretrainSpec
+from xltray.tasks.words import split_words
 
 SPEC = PretrainSpec.model_validate(PRETRAIN)
 LANGUAGES = ("qaa", "qab", "qad")
@@ -122,7 +123,7 @@ def test_the_numbers_of_this_version(tmp_path: Path) -> None:
     spec |= {"similar_start": 1.4}
     own = make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders={"small": {"pretrain": spec}})
     run_job(own.encoder(), own.context)
-    assert {PRETRAINING_VERSION: own.done(own.encoder())["loss"]} == {5: pytest.approx(1.413475, rel=1e-4)}
+    assert {PRETRAINING_VERSION: own.done(own.encoder())["loss"]} == {6: pytest.approx(1.413475, rel=1e-4)}
 
 
 def test_done_says_how_it_went(tiny: Tiny) -> None:
@@ -278,3 +279,29 @@ def test_text_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"(?s)changed.*a\.txt.*start the sweep again"):
         run_job(tiny.encoder(), tiny.context)
     assert not tiny.store.exists("encoders")
+
+
+def test_chinese_characters_stand_alone_and_words_of_several_keep_their_place() -> None:
+    text = ["我们在学校，他们也在学校。", "abc学校abc", "ab c"] * 3
+    tokenizer = train_tokenizer(text, SPEC)
+    assert tokenizer.tokenize("我们在学校") == ["我", "们", "在", "学", "校"]
+    assert tokenizer.unk_token_id not in tokenizer(text[0])["input_ids"]
+    # No clause is too long to be a word.
+    assert tokenizer.tokenize("校" * 200) == ["校"] * 200
+    words = split_words(tokenizer, [["我们", "abc"]])[0]
+    assert [tokenizer.convert_ids_to_tokens(word.pieces)[0] for word in words] == ["我", "abc"]
+    assert len(words[0].pieces) == 2
+
+
+def test_one_that_diverges_says_so_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = make_tiny(tmp_path / "store", runtime={"checkpoint_seconds": 0})
+    step = MaskedWordTraining.__next__
+
+    def diverges(self: MaskedWordTraining) -> Losses:
+        losses = step(self)
+        return losses._replace(words=float("nan")) if self.steps == 3 else losses
+
+    monkeypatch.setattr(MaskedWordTraining, "__next__", diverges)
+    with pytest.raises(EndpointError, match=r"loss of nan at step 3 .*lower encoders.<name>.pretrain"):
+        run_job(own.encoder(), own.context)
+    assert not own.context.store.is_done(own.encoder())

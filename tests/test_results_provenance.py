@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from xltray import results
-from xltray.results import provenance
+from xltray.cluster.session import worker_environment
+from xltray.results import REVISION, provenance
 
 
 class TestProvenance:
@@ -30,6 +31,17 @@ class TestProvenance:
         assert results._source_revision(tmp_path) == head
         (tmp_path / "file").write_text("two")
         assert results._source_revision(tmp_path) == f"{head}-dirty"
+
+    def test_outside_a_checkout_it_is_what_the_environment_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # An image that was built without it has it empty.
+        for said, expected in (("abc-dirty", "abc-dirty"), ("", None)):
+            monkeypatch.setenv(REVISION, said)
+            assert results._source_revision(tmp_path) == expected
+            assert worker_environment(1)[REVISION] == said
+        monkeypatch.delenv(REVISION)
+        assert REVISION not in worker_environment(1)
 
     def test_no_revision_outside_a_checkout_or_without_git(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

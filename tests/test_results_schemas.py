@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
 from made_scores import all_scores, make_cell, score
 
 from xltray.results import provenance, surface_table
-from xltray.schemas import GEOMETRY_SCHEMA, HISTORY_SCHEMA, SURFACE_SCHEMA, data_dictionary
+from xltray.schemas import GEOMETRY_SCHEMA, HISTORY_SCHEMA, METADATA, SURFACE_SCHEMA, data_dictionary
 from xltray.spec_types import GridSpec
 from xltray.store import Store
 
@@ -119,3 +120,13 @@ class TestPandas:
             33,
             33,
         )
+
+
+def test_all_metadata_of_a_file_is_described() -> None:
+    origin = provenance(device="cpu", dtype_reason="why", not_learned="source", revision="abc")
+    metadata = surface_table(make_cell(), [score()], origin).schema.metadata
+    patterns = [re.sub("<[a-z]+>", "[a-z]+", re.escape(key)) for key in METADATA]
+    described = {key for key in metadata if any(re.fullmatch(one, key.decode()) for one in patterns)}
+    assert described == set(metadata)
+    used = [one for one in patterns if any(re.fullmatch(one, key.decode()) for key in metadata)]
+    assert used == patterns

@@ -14,6 +14,7 @@ from tiny import Tiny, run_job
 from xltray.context import JobContext
 from xltray.errors import StoreError
 from xltray.finetune import finetune
+from xltray.nn import weight_file
 from xltray.resume import Checkpoint, Checkpoints
 from xltray.store import Store
 
@@ -69,6 +70,27 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_result(
     run_job(job, context)
     assert content(context, job) == content(context, job, tiny.root)
     assert "no checkpoint after step 2: no space left" in caplog.text
+
+
+def test_a_temporary_disk_that_is_full_costs_no_result(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, context = tiny.endpoint(), context_for(tiny, tmp_path)
+    write, steps = weight_file.save_file, finetune(job, context)
+    next(steps)
+
+    def full(tensors: Any, path: Path) -> None:
+        # What the library says of a folder that is not there; of a full disk it says the same.
+        write(tensors, path.parent / "absent" / path.name)
+
+    monkeypatch.setattr(weight_file, "save_file", full)
+    next(steps)
+    monkeypatch.setattr(weight_file, "save_file", write)
+    for _ in steps:
+        pass
+    assert content(context, job) == content(context, job, tiny.root)
+    assert "no checkpoint after step 2: " in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def test_a_store_that_stalls_costs_no_result(

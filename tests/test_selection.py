@@ -18,7 +18,7 @@ from xltray.errors import StoreError, SweepFileError
 from xltray.inputs import FileInputs
 from xltray.jobs import Job
 from xltray.plan import Plan, make_plan
-from xltray.selection import Selection, choose, matching
+from xltray.selection import Selection, choose, matching, with_prerequisites
 from xltray.store import Store
 from xltray.sweep import main
 from xltray.sweepfile import load_sweep
@@ -78,6 +78,14 @@ def test_a_limit_gives_whole_cells(plan: Plan) -> None:
     assert choose(plan, (), Selection(limit=99)) == dict(plan.jobs) == choose(plan, (), Selection())
     # Jobs without a cell count too.
     assert len(choose(plan, (), Selection(only=["pos-qaa+*"], limit=2))) == 2
+
+
+def test_a_limit_begins_with_the_cells_that_lack_least(plan: Plan) -> None:
+    """The first cell lacks its endpoints, a later one only its surface."""
+    whole = choose(plan, (), Selection())
+    last = [job for job in whole.values() if job.kind == "surface"][-1]
+    done = set(with_prerequisites(whole, {last.id})) - {last.id}
+    assert list(choose(plan, done, Selection(limit=1))) == [last.id]
 
 
 def test_a_pattern_that_matches_nothing_is_told_what_comes_near(plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,3 +177,17 @@ class TestFaults:
         with pytest.raises(DamagedError):
             elsewhere.local_directory("endpoints/x")
         assert clock[0] == 0.0
+
+    @pytest.mark.parametrize("elsewhere", ["pretence"], indirect=True)
+    def test_a_full_disk_here_is_told_apart_from_one_where_the_store_is(
+        self, elsewhere: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere.publish_directory(folder, "endpoints/x", {})
+
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(pyarrow.fs, "copy_files", full)
+        with pytest.raises(StoreError, match=r"Make room on this machine, .*XDG_CACHE_HOME") as caught:
+            elsewhere.local_directory("endpoints/x")
+        assert not caught.value.may_pass

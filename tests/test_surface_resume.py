@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 from test_geometry import geometry
@@ -183,6 +184,26 @@ def test_parts_of_endpoints_that_were_made_again_are_not_used(tiny: Tiny, tmp_pa
     for tiny_ in (own, other):
         assert geometry(tiny_, job)["all"]["norm_src"] != geometry(tiny, job)["all"]["norm_src"]
     assert not own.store.exists(own.store.parts_path(job))
+
+
+def test_parts_say_which_device_scored_them_and_the_whole_names_all(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tiny.copied(tmp_path / "store")
+    job = own.cell()
+    forget(own, job)
+    for device in ("b", "a", "c"):
+        monkeypatch.setattr("xltray.evaluator.device_name", lambda _, name=device: name)
+        run = score_surface(job, own.context, LocalPool(own.context), points_per_chunk=4)
+        for _ in range(1 + 2):
+            next(run)
+        run.close()
+    folder = own.root / own.store.parts_path(job)
+    said = [pq.read_schema(part).metadata[b"xltray.device"] for part in folder.iterdir()]
+    assert set(said) == {b"a", b"b", b"c"}
+    run_job(job, own.context)
+    metadata = pq.read_schema(own.root / own.store.surface_path(job)).metadata
+    assert metadata[b"xltray.device"] == b"a, b, c"
 
 
 def test_geometry_alone_is_written_again_without_scoring(tiny: Tiny, tmp_path: Path) -> None:

@@ -119,3 +119,37 @@ def test_seeds_and_pairs_of_different_numbers(tmp_path: Path) -> None:
     finding = found(tmp_path, "2a").finding
     assert (finding.cells, finding.pairs, finding.verdict) == (3 * TARGETS + 1, TARGETS + 1, YES)
     assert found(tmp_path, "4").finding.cells == 3 * TARGETS
+
+
+def test_encoder_and_control_with_one_seed_in_common_have_no_variance_to_compare(tmp_path: Path) -> None:
+    """As with half of a sweep, or --learned-only: each has two seeds of a pair, and they share one."""
+    lost = {"mbert": 2, "random": 0}
+    for encoder in lost:
+        for number, (source, target) in enumerate(PAIRS):
+            for seed in range(3):
+                if number and seed == lost[encoder]:
+                    continue
+                truth = Truth(noise_source=0.002, noise_target=0.02)
+                write_cell(tmp_path, Cell(encoder, "pos", source, target, seed), truth)
+    comparison = found(tmp_path, "4").comparison
+    assert comparison is not None
+    # Of the first pair, both have all three seeds.
+    assert (comparison.contrast, comparison.cells, comparison.difference) == (Contrast.UNKNOWN, 3, 0.0)
+    for encoder, seed in (("mbert", 2), ("random", 0)):
+        (tmp_path / f"surfaces/encoder={encoder}/task=pos/pos-en-ar-s{seed}-{encoder}.parquet").unlink()
+    comparison = found(tmp_path, "4").comparison
+    assert comparison is not None
+    assert (comparison.contrast, comparison.cells) == (Contrast.UNKNOWN, 0)
+
+
+def test_an_encoder_without_a_measure_is_named_and_leaves_its_claim_open(tmp_path: Path) -> None:
+    store(tmp_path)
+    store(tmp_path, "xlmr", angle=None)
+    judgements = judge(load(tmp_path))
+    assert found(tmp_path, "5b", subject="mbert").finding.verdict is YES
+    missing = found(tmp_path, "5b", subject="xlmr").finding
+    assert (missing.verdict, missing.why, missing.cells) == (UNKNOWN, "no norms and angles", 0)
+    assert overall(judgements)[5] is UNKNOWN
+    assert "Cannot tell 5a xlmr, 5b xlmr: no norms and angles." in verdict_words.notes(judgements, [])
+    # What compares two encoders is of neither.
+    assert {j.subject for j in judgements if j.part.key == "3"} == {""}

@@ -102,6 +102,15 @@ def test_the_larger_encoder_is_flatter_or_it_is_not(
     assert one.finding.verdict is expected
 
 
+def test_an_encoder_of_unknown_size_does_not_turn_the_others_round(tmp_path: Path) -> None:
+    """By name, the one without a size stands between them."""
+    store(tmp_path, "a-large", parameters=LARGE, plane=UNEVEN, truth={"zero_shot": 0.7})
+    store(tmp_path, "b-unknown", angle=None, plane=UNEVEN)
+    store(tmp_path, "c-small", parameters=SMALL, plane=UNEVEN)
+    one = found(tmp_path, "3")
+    assert (one.subject, one.finding.verdict) == ("a-large against c-small", YES)
+
+
 def test_sizes_that_do_not_differ_or_planes_of_corners_cannot_tell(tmp_path: Path) -> None:
     store(tmp_path / "same", "a", plane=UNEVEN)
     store(tmp_path / "same", "b", plane=UNEVEN)
@@ -156,6 +165,21 @@ def test_one_task_is_judged_by_itself(tmp_path: Path) -> None:
     assert found(tmp_path, "1", "pos").finding.verdict is YES
     assert found(tmp_path, "1", "ner").finding.verdict is NO
     assert found(tmp_path, "1").finding.effect == pytest.approx(0.05, abs=0.002)
+
+
+def test_a_seed_that_does_not_rise_counts_for_smoothness(tmp_path: Path) -> None:
+    """One seed of three falls back and ends where it began; the share is of the pair's mean rise."""
+
+    def falls_back(rows: pd.DataFrame) -> pd.DataFrame:
+        on_target = (rows["eval_role"] == "target") & rows["on_src_line"] & (rows["seed"] == 0)
+        flat = rows["value"].where(~on_target, 0.5)
+        return rows.assign(value=flat - 0.12 * (on_target & (rows["alpha"] == 0.5)))
+
+    store(tmp_path, spread=0.0, truth={"noise_target": 0.0, "noise_source": 0.0}, keep=falls_back)
+    one = found(tmp_path, "2b").finding
+    rise = (0.4 + 0.4 + 0.0) / 3
+    assert one.cells == 3 * TARGETS
+    assert one.effect == pytest.approx(0.12 / rise / 3)
 
 
 # Numbers, found by other means

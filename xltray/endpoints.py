@@ -6,7 +6,6 @@ the same model, score it in the same batches and therefore get the same counts.
 
 from __future__ import annotations
 
-import socket
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xltray.as_planned import check_checkpoint, check_unchanged, this_machines_files
 from xltray.context import JobContext
 from xltray.corpora.base import Corpus, at_most
 from xltray.corpora.registry import open_corpus
-from xltray.errors import (
-    CornerMismatchError,
-    CorpusError,
-    DamagedError,
-    EndpointError,
-    MissingInputError,
-    Problem,
-)
+from xltray.errors import CornerMismatchError, DamagedError, EndpointError, Problem
 from xltray.folders import DONE
 from xltray.jobs import EncoderRef, FinetuneJob, SurfaceJob
 from xltray.nn.encoder import Encoder, load_encoder, max_tokens
@@ -39,16 +32,23 @@ from xltray.tasks.base import Batch, EncodedSplit, Evaluation, Pending, Predicte
 from xltray.tasks.registry import get_task
 
 KEPT_SPLITS, KEPT_SEQUENCES = 8, 5000
-"""So many encoded splits of at most so many sequences are kept by a process: a few MB."""
+"""So many encoded splits of at most so many sequences are kept by a process, at 145 bytes a subword. That is
+25 MB for the quickstart's sentences, and 200 MB at most for a treebank's of 35 subwords each."""
 _kept: OrderedDict[tuple[object, ...], EncodedSplit] = OrderedDict()
 
 
 def open_encoder(ref: EncoderRef, context: JobContext) -> Encoder:
-    """Load the encoder that endpoints start from."""
+    """Load the encoder that endpoints start from.
+
+    Raises:
+        MissingInputError: if it is not there, or cannot be loaded.
+        CorpusError: if a folder holds another one than the plan saw.
+    """
     if ref.pretrained is not None:
         folder = context.store.intact_directory(context.store.encoder_path(ref.pretrained))
         return load_encoder(str(folder))
     with this_machines_files(f"encoder {ref.name}"):
+        check_checkpoint(ref)
         return load_encoder(str(ref.checkpoint), ref.revision)
 
 
@@ -142,46 +142,8 @@ def _check_split(job: FinetuneJob, language: str, role: Role, corpus: Corpus) ->
         check_unchanged(where, found=found, expected=getattr(job.data[language], role))
 
 
-@contextmanager
-def this_machines_files(what: str) -> Iterator[None]:
-    """Let errors about corpora and checkpoints say on which machine: each reads what it has.
-
-    Raises:
-        MissingInputError: also for a file that goes while it is read.
-        CorpusError: as it was raised, with the machine.
-    """
-    machine = socket.gethostname()
-    try:
-        yield
-    except (MissingInputError, CorpusError) as error:
-        raise type(error)(f"On machine {machine}: {error.heading}", error.problems) from error
-    except FileNotFoundError as error:
-        advice = (
-            "Put it there, at the same path as on the machine that started the sweep (or let data.root be a "
-            "folder that all machines share), and run the same command again."
-        )
-        problem = Problem(f"{what}, {error.filename}", "no such file", "it, as when the job began", advice)
-        raise MissingInputError(f"On machine {machine}: a file is not there.", [problem]) from error
-
-
 def _limit(job: FinetuneJob, role: Role) -> int | None:
     return job.max_train if role == "train" else job.max_dev
-
-
-def check_unchanged(where: str, *, found: str, expected: str) -> None:
-    """Compare the fingerprint of data with the one that the plan saw.
-
-    Raises:
-        CorpusError: if they differ.
-    """
-    if found != expected:
-        problem = Problem(
-            where,
-            f"content {found[:12]}",
-            f"{expected[:12]}, as when the sweep was planned",
-            "The files changed: start the sweep again.",
-        )
-        raise CorpusError("The data changed under a running sweep.", [problem])
 
 
 def absent_weights(job: SurfaceJob, store: Store) -> list[Problem]:

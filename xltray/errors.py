@@ -11,7 +11,7 @@
     ├── CornerMismatchError         1  a surface's corner disagrees with its endpoint
     ├── CellError                   2  a cell, point, scope or device asked for in Python is not there
     ├── PredictionError             1  predictions cannot be written, or do not give the counts stored
-    ├── EndpointError               1  an endpoint cannot be used (other initialisation, not finite)
+    ├── EndpointError               1  an endpoint cannot be used (other initialisation), a training diverged
     ├── ClusterError, CapacityError 1  no Ray, or no machine that is large enough (xltray/cluster)
     └── LostRayError,               1  Ray is gone, or Tune cannot go on: a run ends in order, and says so
         StoppedTuneError               (xltray/cluster/watch.py)
@@ -136,7 +136,7 @@ class PredictionError(ProblemsError):
 
 
 class EndpointError(XltrayError):
-    """An endpoint cannot take part in a surface."""
+    """An endpoint cannot take part in a surface, or a training diverged."""
 
 
 def summary(message: str) -> str:

@@ -273,6 +273,11 @@ def _advice(verb: str, error: Exception) -> str:
     if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
         return "A file lies where a folder is needed, or the reverse: move it away, or change `storage`."
     if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if verb == "download":
+            return (
+                "Make room on this machine, where copies of what the store holds are kept "
+                "(~/.cache/xltray, or $XDG_CACHE_HOME/xltray); the same command goes on."
+            )
         return "Make room where the store is, or change `storage`; the same command goes on."
     if isinstance(error, PermissionError):
         return "Ask for access, or change `storage`."

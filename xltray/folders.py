@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow.fs
 
+from xltray.copies import make_room, mark_used
 from xltray.errors import DamagedError, StoreError
 from xltray.files import TEMPORARY, Files
 from xltray.fingerprint import file_fingerprint
@@ -59,8 +60,8 @@ class Folders(Files):
     def local_directory(self, path: str) -> Path:
         """Return a published folder as one on this machine, downloading it if need be.
 
-        Downloads are kept in ``$XDG_CACHE_HOME/xltray``. The name there includes a hash of
-        DONE.json, so a folder that was deleted and made again is fetched again.
+        Downloads are kept in ``$XDG_CACHE_HOME/xltray`` while there is room (``copies.py``). The name
+        there includes a hash of DONE.json, so a folder that was deleted and made again is fetched again.
 
         Raises:
             StoreError: if the folder is absent or incomplete.
@@ -72,7 +73,9 @@ class Folders(Files):
         content = hashlib.sha256(marker).hexdigest()[:16]
         folder = cache / hashlib.sha256(self.uri.encode()).hexdigest()[:16] / content / path
         if not folder.exists():
+            make_room(cache, sum(file["size"] for file in self._files(path, marker).values()), DONE)
             self._download(path, marker, folder)
+        mark_used(folder / DONE)
         return folder
 
     def intact_directory(self, path: str) -> Path:
@@ -123,6 +126,18 @@ class Folders(Files):
             StoreError: if there is none.
         """
         return self._done(path, self.read_bytes(f"{path}/{DONE}"))
+
+    def recorded_hash(self, path: str, name: str) -> str:
+        """Return the SHA-256 that the DONE.json of a published folder gives for a file.
+
+        Raises:
+            DamagedError: if it gives none.
+            StoreError: if there is no such folder.
+        """
+        recorded = self._files(path, self.read_bytes(f"{path}/{DONE}")).get(name)
+        if recorded is None:
+            raise self._damaged(path, DONE, f"nothing about {name}", "its size and SHA-256")
+        return str(recorded["sha256"])
 
     def set_aside(self, damage: DamagedError) -> None:
         """Let a damaged folder count no more, so that it is made anew; its BROKEN.json says why."""

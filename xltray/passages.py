@@ -7,11 +7,11 @@ from itertools import combinations, cycle, islice
 
 from transformers import PreTrainedTokenizerFast
 
+from xltray.as_planned import check_unchanged, this_machines_files
 from xltray.context import JobContext
 from xltray.corpora.base import neighbours_in
 from xltray.corpora.registry import open_corpus
 from xltray.corpora.text import identify_text, text_sentences
-from xltray.endpoints import check_unchanged, this_machines_files
 from xltray.jobs import PretrainJob
 from xltray.nn.masked_words import Passage
 from xltray.nn.packing import Tokens

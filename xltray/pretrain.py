@@ -10,6 +10,7 @@ Every now and then a checkpoint is written (``resume.py``), so that a lost machi
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from xltray.context import JobContext, Progress
+from xltray.errors import EndpointError
 from xltray.jobs import PretrainJob
 from xltray.nn.device import set_threads
 from xltray.nn.encoder import build_encoder
@@ -52,6 +54,7 @@ def pretrain(job: PretrainJob, context: JobContext) -> Iterator[Progress]:
     Raises:
         CorpusError: if the text is not what the plan saw, or broken.
         MissingInputError: if it is not there.
+        EndpointError: if training diverges.
     """
     begun = time.monotonic()
     set_threads(context.threads)
@@ -102,11 +105,19 @@ class _Run:
         for loss in training:
             for kept, value in zip((self.words, self.following), loss, strict=True):
                 if value is not None:
+                    self._check(value, training.steps)
                     kept.append(value)
             if saved := training.steps < spec.steps and self.checkpoints.is_due:
                 self._write_checkpoint(training, initial)
             if saved or training.steps % PROGRESS_STEPS == 0:
                 yield Progress(training.steps, spec.steps, "steps")
+
+    def _check(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise EndpointError(
+                f"encoder {self.job.id}: found a loss of {loss} at step {step} of its pretraining; expected "
+                "a finite one. It diverged: lower encoders.<name>.pretrain.learning_rate."
+            )
 
     def _write_checkpoint(self, training: MaskedWordTraining, initial: str) -> None:
         values, tensors = training.state()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,8 @@ from xltray.jobs import SurfaceJob
 from xltray.schemas import GEOMETRY_SCHEMA, PARTITIONS, SCHEMA_VERSION, SURFACE_SCHEMA
 
 _METADATA_PREFIX = "xltray."
+REVISION = "XLTRAY_REVISION"
+"""Environment variable: the commit of code that runs outside a checkout, such as a copy on a cluster."""
 
 
 class Score(NamedTuple):
@@ -229,9 +232,12 @@ def _with_provenance(schema: pa.Schema, job: SurfaceJob, provenance: Mapping[str
 
 
 def _source_revision(root: Path) -> str | None:
-    """Return the commit that the code was run from, marked if changed; None outside a checkout."""
+    """Return the commit that the code was run from, marked if changed.
+
+    Outside a checkout, as on machines that `ray up` sets up, it is what XLTRAY_REVISION says, or None.
+    """
     if not (root / ".git").exists():
-        return None
+        return os.environ.get(REVISION) or None
     # With all tags excluded, `describe` gives the plain commit.
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

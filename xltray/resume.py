@@ -30,13 +30,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from xltray.context import JobContext
 from xltray.errors import DamagedError, StoreError
 from xltray.folders import DONE
 from xltray.nn.device import device_name
+from xltray.nn.weight_file import write_tensors
 from xltray.results import provenance
 from xltray.schemas import HISTORY_SCHEMA
 
@@ -121,14 +122,14 @@ class Checkpoints:
         return time.monotonic() - self._written >= max(self._seconds, self._took / MOST_SHARE)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint and remove older ones. If the store refuses, training goes on without."""
+        """Write a checkpoint and remove older ones. If store or disk refuse, training goes on without."""
         begin = time.monotonic()
         name = f"{checkpoint.state['steps']:08d}-{uuid.uuid4().hex[:8]}"
         try:
             older = self.store.names(self.folder)
             with tempfile.TemporaryDirectory() as place:
                 local = Path(place)
-                save_file(dict(checkpoint.tensors), local / _WEIGHTS)
+                write_tensors(checkpoint.tensors, local / _WEIGHTS)
                 pq.write_table(pa.Table.from_pylist(checkpoint.rows, schema=_ROWS), local / _HISTORY)
                 done = {"job": self.job_id, "state": checkpoint.state, "origin": asdict(self.origin)}
                 done["sum"] = checksum(done)

@@ -96,6 +96,23 @@ HISTORY_SCHEMA = pa.schema(
 )
 
 
+METADATA = {
+    "xltray.schema_version": "of the columns above",
+    "xltray.cell": "as the column",
+    "xltray.encoder": "a pretraining's id, a hash of a folder's files, or name@commit of the hub",
+    "xltray.endpoint.<corner>": "id of the endpoint at source, target and bilingual",
+    "xltray.data.<language>.dev": "hash of the dev set that was scored",
+    "xltray.device": "what the points were scored on; several, by commas, if a cell was resumed elsewhere",
+    "xltray.dtype": "what encoders computed in: float32 or bfloat16",
+    "xltray.dtype_reason": "why, where `evaluation.dtype` asked for another one than float32",
+    "xltray.not_learned": "as the column of geometry",
+    "xltray.revision": "commit of xltray, `-dirty` if files were changed; absent outside a git checkout",
+    "xltray.<package>": "version of xltray, torch, transformers, ray, python",
+    "xltray.platform": "operating system and processor",
+}
+"""What a cell's files say of their origin: keys of the Parquet schema's metadata."""
+
+
 def data_dictionary() -> str:
     """Return the description of all columns as Markdown."""
     tables = {
@@ -126,4 +143,14 @@ def data_dictionary() -> str:
             kind = "category" if pa.types.is_dictionary(field.type) else str(field.type)
             description = field.metadata[b"description"].decode()
             lines.append(f"| {field.name} | {kind} | {'yes' if field.nullable else 'no'} | {description} |")
+    lines += [
+        "",
+        "## Metadata of the files in `surfaces` and `geometry`: where the numbers come from",
+        "",
+        "`pyarrow.parquet.read_schema(path).metadata` of one of them. Key and value are bytes.",
+        "",
+        "| key | meaning |",
+        "| --- | --- |",
+        *(f"| {key} | {meaning} |" for key, meaning in METADATA.items()),
+    ]
     return "\n".join(lines) + "\n"

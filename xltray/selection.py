@@ -60,9 +60,9 @@ def with_prerequisites(jobs: Mapping[str, Job], goals: Collection[str]) -> dict[
 
 
 def _first(jobs: Mapping[str, Job], limit: int) -> dict[str, Job]:
-    """Return so many jobs, cell by cell, so that as many cells as can be are whole."""
-    cells = [job for job in jobs.values() if isinstance(job, SurfaceJob)]
-    order = dict.fromkeys(id_ for cell in cells for id_ in with_prerequisites(jobs, {cell.id}))
+    """Return so many jobs, cell by cell: first those cells that lack least."""
+    cells = [with_prerequisites(jobs, {job.id}) for job in jobs.values() if isinstance(job, SurfaceJob)]
+    order = dict.fromkeys(id_ for cell in sorted(cells, key=len) for id_ in cell)
     taken = set(islice(dict.fromkeys([*order, *jobs]), limit))
     return {id_: job for id_, job in jobs.items() if id_ in taken}
 

@@ -84,7 +84,7 @@ def score_surface(
         store.write_table(store.geometry_path(job), table)
     if finished:
         return
-    origin = provenance(**scoring.records() | {"device": ", ".join(sorted(devices | {scoring.device}))})
+    origin = provenance(**scoring.records())
     if unlearned is not None:
         origin["not_learned"] = unlearned
     weights = weights_id(job, store)
@@ -93,6 +93,8 @@ def score_surface(
         store.write_table(part, surface_table(job, new, origin))
         scores += new
         yield Progress(total - len(missing_points(job, scores)), total, "points")
+    # A part says which device scored it, the whole all of them.
+    origin["device"] = ", ".join(sorted(devices | {scoring.device}))
     store.write_table(store.surface_path(job), surface_table(job, scores, origin))
     store.delete(store.parts_path(job))
 

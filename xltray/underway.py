@@ -45,17 +45,21 @@ def own_parts(names: Iterable[str], weights: str) -> list[str]:
 
 
 def weights_id(job: SurfaceJob, store: Store) -> str:
-    """Return what names the weights of the three endpoints; the same job may give others elsewhere."""
-    markers = [f"{store.endpoint_path(endpoint.id)}/{DONE}" for endpoint in job.endpoints.values()]
-    files = [store.read_json(marker)["files"] for marker in markers]
-    return short(fingerprint([file[WEIGHTS]["sha256"] for file in files]))
+    """Return what names the weights of the three endpoints; the same job may give others elsewhere.
+
+    Raises:
+        DamagedError: if an endpoint's DONE.json is not what xltray writes.
+        StoreError: if an endpoint is not there.
+    """
+    folders = [store.endpoint_path(endpoint.id) for endpoint in job.endpoints.values()]
+    return short(fingerprint([store.recorded_hash(folder, WEIGHTS) for folder in folders]))
 
 
 def _scored(job: SurfaceJob, store: Store, names: Iterable[str]) -> float | None:
     try:
         own = own_parts(names, weights_id(job, store))
         points = sum(int(name.removesuffix(_SUFFIX).rpartition("-")[2]) for name in own)
-    except (StoreError, KeyError, TypeError, ValueError):
+    except (StoreError, ValueError):
         # Its endpoints are gone, or the parts are of another version.
         return None
     # A chunk may have been written twice, cut differently.

@@ -23,6 +23,7 @@ from xltray.cluster.quiet import quiet_driver, quiet_logger
 from xltray.cluster.waiting import WaitingNotes
 from xltray.cluster.watch import Watch, answers
 from xltray.errors import XltrayError
+from xltray.results import REVISION
 from xltray.spec_runtime import RuntimeSpec
 from xltray.termination import sigterm_kept
 
@@ -74,6 +75,7 @@ def worker_environment(threads: int) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         # Relative paths keep their meaning.
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        **({REVISION: os.environ[REVISION]} if REVISION in os.environ else {}),
     }
 
 

@@ -13,7 +13,7 @@ from xltray.checkpoint_files import cached_checkpoint
 from xltray.checkpoints import absent_folder, checkpoint_problems, folder_of
 from xltray.corpora.downloads import ArchiveDownload, Download, GitDownload, HubDownload
 from xltray.corpora.text import text_file
-from xltray.errors import MissingInputError, Problem
+from xltray.errors import INTERRUPTED, MissingInputError, Problem
 from xltray.fetch.hub import fetch_checkpoint, fetch_dataset, list_checkpoint
 from xltray.fetch.lock import locked
 from xltray.fetch.needs import Needed, needs
@@ -23,7 +23,6 @@ from xltray.fetch.screen import Screen, amount
 from xltray.spec import SweepSpec
 from xltray.spec_types import Role
 
-INTERRUPTED = 130
 _ROOM = ("room to fetch into", "Check space and permissions, and run again")
 
 

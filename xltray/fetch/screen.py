@@ -19,9 +19,9 @@ class UnderWay:
         self._bars = bars
         self._task = task
 
-    def expect(self, total: int) -> None:
-        """So many bytes it will be, all in all."""
-        self._bars.update(self._task, total=total)
+    def expect(self, total: int, *, have: int = 0) -> None:
+        """So many bytes it will be, all in all, of which so many are there."""
+        self._bars.update(self._task, total=total, completed=have)
 
     def advance(self, count: float) -> None:
         """So many bytes more are there."""

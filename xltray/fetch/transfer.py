@@ -68,7 +68,7 @@ def _once(url: str, path: Path, under_way: UnderWay) -> bool:
         have = have if response.status == _PARTIAL else 0
         length = response.headers.get("Content-Length")
         if length is not None:
-            under_way.expect(have + int(length))
+            under_way.expect(have + int(length), have=have)
         with path.open("ab" if have else "wb") as file:
             for block in _blocks(response):
                 file.write(block)

@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xltray.errors import EndpointError
 from xltray.grid import BILINGUAL, Point
-from xltray.nn.weight_file import WeightFile
+from xltray.nn.weight_file import WeightFile, write_tensors
 
 # Elements handled at a time on a CPU: four blocks of 1 MiB fit in a core's cache.
 _BLOCK = 1 << 18
@@ -103,7 +102,7 @@ class FlatModel:
         shapes = self.layout.shapes
         tensors = {name: self.flat_P[place].view(shapes[name]) for name, place in self.layout.slices()}
         # A copy each: safetensors refuses tensors that share memory, and these are views of one buffer.
-        save_file({name: t.clone().cpu() for name, t in (tensors | _buffers(self.model)).items()}, path)
+        write_tensors({name: t.clone().cpu() for name, t in (tensors | _buffers(self.model)).items()}, path)
 
     def load(self, path: Path) -> Tensor:
         """Read an endpoint into a flat vector of this layout, on the model's device.

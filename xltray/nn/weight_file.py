@@ -1,4 +1,4 @@
-"""Reading a safetensors file straight to where its tensors belong.
+"""Safetensors files: written by the library, and read straight to where their tensors belong.
 
 The safetensors library maps the whole file into memory and gives views of it, so that a tensor that is
 copied from there is in memory twice until the file is closed. Here a tensor's bytes are read to
@@ -12,16 +12,29 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from xltray.errors import EndpointError
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors by name.
+
+    Raises:
+        OSError: if they cannot be written, as on a full disk; for the library, that is an error of its own.
+    """
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 class WeightFile:

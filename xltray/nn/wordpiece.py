@@ -54,6 +54,10 @@ def _inner_letters(text: Sequence[str], tokenizer: Tokenizer) -> list[str]:
 
 def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.NFC()
+    # Chinese has no spaces: as in BERT, each character stands alone, else a clause would be a word.
+    alone = normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=False
+    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), alone])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
