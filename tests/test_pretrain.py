@@ -276,7 +276,7 @@ def test_text_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
     encoders = {"small": {"pretrain": PRETRAIN | {"text": ["a.txt"], "languages": ["qaa"]}}}
     tiny = make_tiny(tmp_path / "store", data={"root": str(tmp_path)}, encoders=encoders)
     (tmp_path / "a.txt").write_text("other text\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"(?s)changed.*a\.txt.*start it again"):
+    with pytest.raises(CorpusError, match=r"(?s)planned on.*a\.txt.*start it again"):
         run_job(tiny.encoder(), tiny.context)
     assert not tiny.store.exists("encoders")
 
