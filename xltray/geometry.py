@@ -25,7 +25,12 @@ def measure(layout: FlatLayout, endpoints: Mapping[str, Tensor]) -> list[Geometr
         layout: which parameter is where.
         endpoints: flat vectors by the names of the corners: bilingual, source, target.
     """
-    return [_geometry(part, places, endpoints) for part, places in parameter_groups(layout).items()]
+    groups = parameter_groups(layout)
+    blocks = list(_blocks(groups["all"]))
+    # Read all at once: a GPU would be waited for at each of some ten thousand blocks.
+    sums = torch.stack([_sums(block, endpoints) for block in blocks]).tolist()
+    found = dict(zip((block.start for block in blocks), sums, strict=True))
+    return [_geometry(part, places, found) for part, places in groups.items()]
 
 
 def parameter_groups(layout: FlatLayout) -> dict[str, list[slice]]:
@@ -42,16 +47,22 @@ def parameter_groups(layout: FlatLayout) -> dict[str, list[slice]]:
     return groups
 
 
-def _geometry(part: str, places: Sequence[slice], weights: Mapping[str, Tensor]) -> Geometry:
+def _sums(block: slice, weights: Mapping[str, Tensor]) -> Tensor:
+    """Return delta_src², delta_tgt² and their product, each summed over a block of the parameters."""
     # In float64: the deltas are small against the weights, and there are many.
+    bilingual_P = weights["bilingual"][block].double()
+    delta_src_P = weights["source"][block].double() - bilingual_P
+    delta_tgt_P = weights["target"][block].double() - bilingual_P
+    return torch.stack([delta_src_P @ delta_src_P, delta_tgt_P @ delta_tgt_P, delta_src_P @ delta_tgt_P])
+
+
+def _geometry(part: str, places: Sequence[slice], sums: Mapping[int, Sequence[float]]) -> Geometry:
     src_src = tgt_tgt = src_tgt = 0.0
     for block in _blocks(places):
-        bilingual_P = weights["bilingual"][block].double()
-        delta_src_P = weights["source"][block].double() - bilingual_P
-        delta_tgt_P = weights["target"][block].double() - bilingual_P
-        src_src += float(delta_src_P @ delta_src_P)
-        tgt_tgt += float(delta_tgt_P @ delta_tgt_P)
-        src_tgt += float(delta_src_P @ delta_tgt_P)
+        of_src, of_tgt, of_both = sums[block.start]
+        src_src += of_src
+        tgt_tgt += of_tgt
+        src_tgt += of_both
     norms = (src_src**0.5, tgt_tgt**0.5)
     angle = None
     if norms[0] and norms[1]:
