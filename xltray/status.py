@@ -36,6 +36,7 @@ from xltray.lease import running_jobs
 from xltray.output import spoken
 from xltray.plan import Plan
 from xltray.selection import matching, with_prerequisites
+from xltray.spec import SweepSpec
 from xltray.started import differing, read_jobs
 from xltray.store import COUNTS_NO_MORE, Store
 from xltray.sweepfile import load_sweep
@@ -48,46 +49,53 @@ _SHOWN = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    options = _parser().parse_intermixed_args(arguments)
+    start = sweep_command(options.sweep, options.overrides)
+    try:
+        sweep = load_sweep(options.sweep, options.overrides)
+        found = _look(sweep, options.only, start)
+    except XltrayError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    if options.json:
+        print(json.dumps({"sweep": sweep.name, "storage": sweep.storage, **found}))
+    else:
+        _print(sweep.name, found, start)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m xltray.status", description=__doc__.split("\n\n")[0])
     parser.add_argument("sweep", type=Path, help="the sweep file")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="jobs, by id")
     parser.add_argument("--json", action="store_true", help="one JSON object, for machines")
-    options = parser.parse_intermixed_args(arguments)
-    start = sweep_command(options.sweep, options.overrides)
-    try:
-        sweep = load_sweep(options.sweep, options.overrides)
-        store = Store(sweep.storage)
-        jobs = read_jobs(sweep, store, start)
-        failures = read_failures(sweep.name, store).failed
-        plan = Plan(sweep, {job.id: job for job in jobs})
-        shown = dict(plan.jobs)
-        if options.only:
-            shown = with_prerequisites(shown, matching(shown, options.only, "--only", "job"))
-        done, damaged = store.look_up(plan.jobs.values())
-        saved = saved_shares([job for job in shown.values() if job.id not in done], store)
-        running = running_jobs(store, _say)
-        states = job_states(plan, done, failures, running, saved)
-        unlearned = find_unlearned(plan, store, _say)
-        changed = differing(sweep, store)
-    except XltrayError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    states = {id_: states[id_] for id_ in shown}
-    found = {
+    return parser
+
+
+def _look(sweep: SweepSpec, only: Sequence[str], start: str) -> dict[str, Any]:
+    """Return what the store says of a sweep's jobs, or of those that are meant by ``only``."""
+    store = Store(sweep.storage)
+    jobs = read_jobs(sweep, store, start)
+    failures = read_failures(sweep.name, store).failed
+    plan = Plan(sweep, {job.id: job for job in jobs})
+    shown = dict(plan.jobs)
+    if only:
+        shown = with_prerequisites(shown, matching(shown, only, "--only", "job"))
+    done, damaged = store.look_up(plan.jobs.values())
+    saved = saved_shares([job for job in shown.values() if job.id not in done], store)
+    every = job_states(plan, done, failures, running_jobs(store, _say), saved)
+    states = {id_: every[id_] for id_ in shown}
+    unlearned = find_unlearned(plan, store, _say)
+    return {
         "counts": _counts(shown.values(), states),
         "jobs": states,
         "saved": {id_: share for id_, share in saved.items() if states[id_] in ("running", "interrupted")},
         "failed": {id_: message for id_, message in failures.items() if states.get(id_) == "failed"},
         "unlearned": {id_: entry for id_, entry in unlearned.items() if id_ in shown},
         "damaged": _damaged_of(shown.values(), damaged, store),
-        "changed": changed,
+        "changed": differing(sweep, store),
     }
-    if options.json:
-        print(json.dumps({"sweep": sweep.name, "storage": sweep.storage, **found}))
-    else:
-        _print(sweep.name, found, start)
-    return 0
 
 
 def _say(text: str) -> None:
