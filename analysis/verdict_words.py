@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 from analysis import names
-from analysis.bootstrap import Interval
+from analysis.bootstrap import Interval, mean
 from analysis.claims import CLAIMS, Part
 from analysis.statistics import LEVEL
 from analysis.texts import Table
@@ -43,7 +43,8 @@ def against(comparison: Comparison | None, part: Part) -> str:
         return "–"
     own = f"{comparison.control} (control) {effect(comparison.finding, part)}"
     if not comparison.cells:
-        return f"{own}; no cell in common"
+        lacks = "cell" if part.statistic is mean else "pair with two seeds"
+        return f"{own}; no {lacks} in common"
     difference = f"{part.unit.write(comparison.difference)} {interval(comparison.interval, part)}"
     return f"{own}; difference {difference}: {comparison.contrast}"
 

@@ -137,6 +137,7 @@ def test_another_encoder_at_the_same_path_is_refused(tiny: Tiny, tmp_path: Path)
     shutil.copytree(tiny.root / "encoders" / tiny.encoder().id, copy)
     ref = EncoderRef(name="a", checkpoint=str(copy), content=folder_content(copy))
     (copy / "notes.txt").write_text("what is not loaded may differ")
+    (copy / ".#config.json").symlink_to("nowhere")
     open_encoder(ref, tiny.context)
     for name in ("tokenizer.json", "model.safetensors"):
         before = (copy / name).read_bytes()

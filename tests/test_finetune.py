@@ -178,7 +178,7 @@ def test_data_changed_since_the_plan_is_refused(tiny: Tiny, tmp_path: Path) -> N
     context = into(tiny, tmp_path)
     toy = tiny.sweep.data.toy.model_copy(update={"seed": 1})
     elsewhere = JobContext(context.store, DataSpec(toy=toy))
-    with pytest.raises(CorpusError, match=r"(?s)changed.*toy qaa train.*start the sweep again"):
+    with pytest.raises(CorpusError, match=r"(?s)planned on.*toy qaa train.*start it again"):
         run_job(tiny.endpoint(), elsewhere)
     assert not context.store.exists(f"endpoints/{tiny.endpoint().id}")
 

@@ -88,6 +88,17 @@ def test_a_limit_begins_with_the_cells_that_lack_least(plan: Plan) -> None:
     assert list(choose(plan, done, Selection(limit=1))) == [last.id]
 
 
+def test_what_a_cell_brings_along_counts_for_the_next(cluster: FakeCluster) -> None:
+    """From qab to qaa takes the endpoints of the other way round; from qad takes two more."""
+    pairs = {"qaa": ["qab"], "qad": ["qab"], "qab": ["qaa"]}
+    sweep = load_sweep(Path(write({"tasks": ["pos"], "pairs": pairs})))
+    chosen = choose(make_plan(sweep, FileInputs(sweep.data)), (), Selection(limit=6))
+    assert {(job.source, job.target) for job in chosen.values() if job.kind == "surface"} == {
+        ("qaa", "qab"),
+        ("qab", "qaa"),
+    }
+
+
 def test_a_pattern_that_matches_nothing_is_told_what_comes_near(plan: Plan) -> None:
     with pytest.raises(SweepFileError) as caught:
         choose(plan, (), Selection(only=["pos-qaa-qac*", "pos-*", "pos-qaa-qab", "zzz"]))

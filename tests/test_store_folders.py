@@ -188,6 +188,6 @@ class TestFaults:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(pyarrow.fs, "copy_files", full)
-        with pytest.raises(StoreError, match=r"Make room on this machine, .*XDG_CACHE_HOME") as caught:
+        with pytest.raises(StoreError, match=r"Make room on this machine, in .*XDG_CACHE_HOME") as caught:
             elsewhere.local_directory("endpoints/x")
         assert not caught.value.may_pass

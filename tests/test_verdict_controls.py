@@ -137,9 +137,11 @@ def test_encoder_and_control_with_one_seed_in_common_have_no_variance_to_compare
     assert (comparison.contrast, comparison.cells, comparison.difference) == (Contrast.UNKNOWN, 3, 0.0)
     for encoder, seed in (("mbert", 2), ("random", 0)):
         (tmp_path / f"surfaces/encoder={encoder}/task=pos/pos-en-ar-s{seed}-{encoder}.parquet").unlink()
-    comparison = found(tmp_path, "4").comparison
+    four = found(tmp_path, "4")
+    comparison = four.comparison
     assert comparison is not None
     assert (comparison.contrast, comparison.cells) == (Contrast.UNKNOWN, 0)
+    assert verdict_words.against(comparison, four.part).endswith("; no pair with two seeds in common")
 
 
 def test_an_encoder_without_a_measure_is_named_and_leaves_its_claim_open(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from xltray.checkpoint_files import loaded_files
 from xltray.checkpoints import folder_content, folder_of
 from xltray.errors import CorpusError, MissingInputError, Problem
 from xltray.jobs import EncoderRef
@@ -63,8 +64,10 @@ def check_checkpoint(ref: EncoderRef) -> None:
         CorpusError: if they differ.
     """
     if folder := folder_of(str(ref.checkpoint)):
-        stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir()]
-        found = _content(folder, tuple(sorted(stamps)))
+        # What else lies there is not loaded: it may change, or be a link to nowhere.
+        loaded = [folder / name for name in loaded_files(folder) if (folder / name).is_file()]
+        stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in loaded]
+        found = _content(folder, tuple(stamps))
         check_unchanged(f"encoder {ref.name}, {folder}", found=found, expected=ref.content)
 
 

@@ -13,26 +13,44 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from xltray.files import TEMPORARY
 
-KEPT_FREE = 0.1
-"""Share of the disk that copies leave free: for checkpoints, logs, and what others download meanwhile."""
+KEPT_FREE, KEPT_FREE_BYTES = 0.1, 50e9
+"""What copies leave free, a tenth of the disk or so many bytes, whichever is less: for checkpoints, logs, and
+what others download meanwhile."""
 IN_USE_SECONDS = 600.0
 """For so long after its last use a copy stays, whatever the room: it may be about to be read."""
 UNFINISHED_SECONDS = 86_400.0
 """A download that began so long ago and has not ended is of a process that was killed."""
 
 
+class _Copy(NamedTuple):
+    """A copy, or what there is of one, and when it was last used, or last written to."""
+
+    used: float
+    folder: Path
+    size: int
+    whole: bool
+
+    @property
+    def is_idle(self) -> bool:
+        return time.time() - self.used > (IN_USE_SECONDS if self.whole else UNFINISHED_SECONDS)
+
+
 def mark_used(marker: Path) -> None:
     """Note that a copy is used now; ``marker`` is its DONE.json."""
-    # It may just have made room for another one: whoever reads it then fetches it again.
-    with suppress(FileNotFoundError):
+    # It may just have made room for another one, and is then fetched again; or it may be another user's.
+    with suppress(OSError):
         os.utime(marker)
 
 
 def make_room(cache: Path, size: int, marker: str) -> None:
-    """Remove copies until ``size`` bytes more would leave a tenth of the disk free, or none can be removed.
+    """Remove copies that are not in use, those used longest ago first, so that ``size`` bytes more fit.
+
+    Enough of them for the disk to keep free what it should, if all of them together can do that. Where others
+    fill the disk they cannot, and only what is needed for the ``size`` itself is removed.
 
     Args:
         cache: the folder of all copies; ``<store>/<content>/<kind>/<id>`` in it is one.
@@ -41,28 +59,40 @@ def make_room(cache: Path, size: int, marker: str) -> None:
     """
     if not cache.is_dir():
         return
-    removable = _longest_unused_first(cache, marker)
-    while _lacks(cache, size) and (copy := next(removable, None)) is not None:
-        # Gone at once for whoever looks for it.
-        aside = copy.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
-        with suppress(FileNotFoundError):
-            copy.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _lacks(cache: Path, size: int) -> bool:
     disk = shutil.disk_usage(cache)
-    return disk.free - size < KEPT_FREE * disk.total
+    wanted = size + min(KEPT_FREE * disk.total, KEPT_FREE_BYTES)
+    if disk.free >= wanted:
+        return
+    idle = sorted(copy for copy in _copies(cache, marker) if copy.is_idle)
+    if disk.free + sum(copy.size for copy in idle) < wanted:
+        wanted = size
+    for copy in idle:
+        if shutil.disk_usage(cache).free >= wanted:
+            return
+        _remove(copy, marker)
 
 
-def _longest_unused_first(cache: Path, marker: str) -> Iterator[Path]:
-    """Return copies that nobody uses, and downloads that nobody ends, by when they were last touched."""
-    now, found = time.time(), []
-    for copy in cache.glob("*/*/*/*"):
-        done = copy / marker
-        with suppress(FileNotFoundError):
-            whole = done.exists()
-            touched = (done if whole else copy).stat().st_mtime
-            if now - touched > (IN_USE_SECONDS if whole else UNFINISHED_SECONDS):
-                found.append((touched, copy))
-    return iter([copy for _, copy in sorted(found)])
+def _copies(cache: Path, marker: str) -> Iterator[_Copy]:
+    for folder in cache.glob("*/*/*/*"):
+        # What another process removes meanwhile, or another user's, is passed over.
+        with suppress(OSError):
+            yield _look(folder, marker)
+
+
+def _look(folder: Path, marker: str) -> _Copy:
+    whole = (folder / marker).exists()
+    used = (folder / marker if whole else folder).stat().st_mtime
+    return _Copy(
+        used, folder, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()), whole
+    )
+
+
+def _remove(copy: _Copy, marker: str) -> None:
+    with suppress(OSError):
+        # Others that went before took their time: it may be in use by now.
+        if not _look(copy.folder, marker).is_idle:
+            return
+        # Gone at once for whoever looks for it.
+        aside = copy.folder.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
+        copy.folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)

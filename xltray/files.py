@@ -275,8 +275,8 @@ def _advice(verb: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         if verb == "download":
             return (
-                "Make room on this machine, where copies of what the store holds are kept "
-                "(~/.cache/xltray, or $XDG_CACHE_HOME/xltray); the same command goes on."
+                "Make room on this machine, in ~/.cache/xltray (or $XDG_CACHE_HOME/xltray) and in the folder "
+                "for temporary files; the same command goes on."
             )
         return "Make room where the store is, or change `storage`; the same command goes on."
     if isinstance(error, PermissionError):

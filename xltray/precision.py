@@ -17,6 +17,8 @@ from xltray.grid import CORNERS, Point
 from xltray.results import Score
 
 FULL, HALF = "float32", "bfloat16"
+SEPARATOR = ", "
+"""Between the names of several devices that scored a cell."""
 TOLERANCE = Fraction(1, 1000)
 _HALVES = Fraction(1, 2)
 COMPARED: tuple[Point, ...] = (
@@ -46,7 +48,7 @@ def together(scorings: Collection[Scoring]) -> Scoring:
     """Return what several evaluators of one cell score on and in: in half precision if all of them may."""
     dtype = HALF if all(one.dtype == HALF for one in scorings) else FULL
     devices, whys = ({one.device for one in scorings}, {one.why for one in scorings if one.dtype == dtype})
-    return Scoring(", ".join(sorted(devices)), dtype, ", ".join(sorted(whys - {""})))
+    return Scoring(SEPARATOR.join(sorted(devices)), dtype, ", ".join(sorted(whys - {""})))
 
 
 def judge(full: Sequence[Sequence[Score]], half: Sequence[Sequence[Score]], device: str) -> Scoring:

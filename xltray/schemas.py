@@ -103,10 +103,10 @@ METADATA = {
     "xltray.endpoint.<corner>": "id of the endpoint at source, target and bilingual",
     "xltray.data.<language>.dev": "hash of the dev set that was scored",
     "xltray.device": "what the points were scored on; several, by commas, if a cell was resumed elsewhere",
-    "xltray.dtype": "what encoders computed in: float32 or bfloat16",
+    "xltray.dtype": "what encoders computed in at the points: float32 or bfloat16; geometry: float32",
     "xltray.dtype_reason": "why, where `evaluation.dtype` asked for another one than float32",
     "xltray.not_learned": "as the column of geometry",
-    "xltray.revision": "commit of xltray, `-dirty` if files were changed; absent outside a git checkout",
+    "xltray.revision": "commit of xltray, `-dirty` if files were changed; outside a checkout XLTRAY_REVISION",
     "xltray.<package>": "version of xltray, torch, transformers, ray, python",
     "xltray.platform": "operating system and processor",
 }

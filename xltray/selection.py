@@ -60,9 +60,14 @@ def with_prerequisites(jobs: Mapping[str, Job], goals: Collection[str]) -> dict[
 
 
 def _first(jobs: Mapping[str, Job], limit: int) -> dict[str, Job]:
-    """Return so many jobs, cell by cell: first those cells that lack least."""
-    cells = [with_prerequisites(jobs, {job.id}) for job in jobs.values() if isinstance(job, SurfaceJob)]
-    order = dict.fromkeys(id_ for cell in sorted(cells, key=len) for id_ in cell)
+    """Return so many jobs, cell by cell: each time the cell that lacks least beside what is taken already."""
+    cells = {
+        job.id: with_prerequisites(jobs, {job.id}) for job in jobs.values() if isinstance(job, SurfaceJob)
+    }
+    order: dict[str, None] = {}
+    while cells and len(order) < limit:
+        least = min(cells, key=lambda id_: len(cells[id_].keys() - order.keys()))
+        order |= dict.fromkeys(cells.pop(least))
     taken = set(islice(dict.fromkeys([*order, *jobs]), limit))
     return {id_: job for id_, job in jobs.items() if id_ in taken}
 

@@ -19,7 +19,7 @@ from xltray.errors import DamagedFileError
 from xltray.grid import Chunk
 from xltray.jobs import SurfaceJob
 from xltray.learned import not_learned
-from xltray.precision import FULL, HALF, Scoring
+from xltray.precision import FULL, HALF, SEPARATOR, Scoring
 from xltray.results import (
     Geometry,
     Score,
@@ -93,8 +93,8 @@ def score_surface(
         store.write_table(part, surface_table(job, new, origin))
         scores += new
         yield Progress(total - len(missing_points(job, scores)), total, "points")
-    # A part says which device scored it, the whole all of them.
-    origin["device"] = ", ".join(sorted(devices | {scoring.device}))
+    # A part says on which devices it may have been scored, the whole all of them.
+    origin["device"] = SEPARATOR.join(sorted(devices | set(scoring.device.split(SEPARATOR))))
     store.write_table(store.surface_path(job), surface_table(job, scores, origin))
     store.delete(store.parts_path(job))
 
@@ -130,6 +130,6 @@ def _stored_parts(
             continue
         if table.schema.metadata[b"xltray.dtype"].decode() not in dtypes:
             continue
-        devices.add(table.schema.metadata[b"xltray.device"].decode())
+        devices |= set(table.schema.metadata[b"xltray.device"].decode().split(SEPARATOR))
         found |= {(s.scope, s.point, s.language, s.metric): s for s in scores_of(table)}
     return list(found.values()), devices

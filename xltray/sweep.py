@@ -3,7 +3,7 @@
     --dry-run              say what would run, and what it needs; no Ray, no network, no data needed
     --json                 events as JSON on standard output, one a line; what people read on standard error
     --only GLOB            only jobs whose id matches, e.g. 'pos-en-vi-*', and what they need (repeatable)
-    --limit N              at most N jobs, cell by cell: as many cells as can be are whole
+    --limit N              at most N jobs, cell by cell: first what lacks least to be whole
     --retry-failed         only what failed when it was last tried, and what was skipped for want of it
     --write-predictions    then write the predictions of all finished cells, as xltray.predict does:
                            in this process, on this machine's device, not on the cluster
