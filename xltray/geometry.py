@@ -27,9 +27,12 @@ def measure(layout: FlatLayout, endpoints: Mapping[str, Tensor]) -> list[Geometr
     """
     groups = parameter_groups(layout)
     blocks = list(_blocks(groups["all"]))
-    # Read all at once: a GPU would be waited for at each of some ten thousand blocks.
-    sums = torch.stack([_sums(block, endpoints) for block in blocks]).tolist()
-    found = dict(zip((block.start for block in blocks), sums, strict=True))
+    # Read all at once: a GPU would be waited for at each of some ten thousand blocks. In one buffer: so many
+    # small ones, kept between large ones that come and go, leave holes of a model's size.
+    sums_K3 = torch.empty(len(blocks), 3, dtype=torch.float64, device=endpoints["bilingual"].device)
+    for block, sums_3 in zip(blocks, sums_K3, strict=True):
+        _sum(block, endpoints, sums_3)
+    found = dict(zip((block.start for block in blocks), sums_K3.tolist(), strict=True))
     return [_geometry(part, places, found) for part, places in groups.items()]
 
 
@@ -47,13 +50,15 @@ def parameter_groups(layout: FlatLayout) -> dict[str, list[slice]]:
     return groups
 
 
-def _sums(block: slice, weights: Mapping[str, Tensor]) -> Tensor:
-    """Return delta_src², delta_tgt² and their product, each summed over a block of the parameters."""
+def _sum(block: slice, weights: Mapping[str, Tensor], sums_3: Tensor) -> None:
+    """Sum delta_src², delta_tgt² and their product over a block of the parameters."""
     # In float64: the deltas are small against the weights, and there are many.
     bilingual_P = weights["bilingual"][block].double()
     delta_src_P = weights["source"][block].double() - bilingual_P
     delta_tgt_P = weights["target"][block].double() - bilingual_P
-    return torch.stack([delta_src_P @ delta_src_P, delta_tgt_P @ delta_tgt_P, delta_src_P @ delta_tgt_P])
+    pairs = ((delta_src_P, delta_src_P), (delta_tgt_P, delta_tgt_P), (delta_src_P, delta_tgt_P))
+    for sum_, (one, other) in zip(sums_3, pairs, strict=True):
+        torch.dot(one, other, out=sum_)
 
 
 def _geometry(part: str, places: Sequence[slice], sums: Mapping[int, Sequence[float]]) -> Geometry:
