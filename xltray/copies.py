@@ -46,6 +46,19 @@ def mark_used(marker: Path) -> None:
         os.utime(marker)
 
 
+def aside(folder: Path) -> Path:
+    """Return a name beside a folder that nothing has."""
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
+
+
+def remove(folder: Path) -> None:
+    """Remove a copy; at once for whoever looks for it. One that is gone already is no error."""
+    leaving = aside(folder)
+    with suppress(FileNotFoundError):
+        folder.rename(leaving)
+    shutil.rmtree(leaving, ignore_errors=True)
+
+
 def make_room(cache: Path, size: int, marker: str) -> None:
     """Remove copies that are not in use, those used longest ago first, so that ``size`` bytes more fit.
 
@@ -69,7 +82,10 @@ def make_room(cache: Path, size: int, marker: str) -> None:
     for copy in idle:
         if shutil.disk_usage(cache).free >= wanted:
             return
-        _remove(copy, marker)
+        # Others that went before took their time: it may be in use by now.
+        with suppress(OSError):
+            if _look(copy.folder, marker).is_idle:
+                remove(copy.folder)
 
 
 def _copies(cache: Path, marker: str) -> Iterator[_Copy]:
@@ -85,14 +101,3 @@ def _look(folder: Path, marker: str) -> _Copy:
     return _Copy(
         used, folder, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()), whole
     )
-
-
-def _remove(copy: _Copy, marker: str) -> None:
-    with suppress(OSError):
-        # Others that went before took their time: it may be in use by now.
-        if not _look(copy.folder, marker).is_idle:
-            return
-        # Gone at once for whoever looks for it.
-        aside = copy.folder.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
-        copy.folder.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -19,9 +18,9 @@ from typing import Any
 
 import pyarrow.fs
 
-from xltray.copies import make_room, mark_used
+from xltray.copies import aside, make_room, mark_used, remove
 from xltray.errors import DamagedError, StoreError
-from xltray.files import TEMPORARY, Files
+from xltray.files import Files
 from xltray.fingerprint import file_fingerprint
 
 DONE = "DONE.json"
@@ -97,10 +96,7 @@ class Folders(Files):
                 raise
             # It may be the copy alone, which another process may have removed by now. A new one is compared
             # as it comes.
-            aside = _aside(folder)
-            with suppress(FileNotFoundError):
-                folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            remove(folder)
             folder = self.local_directory(path)
         return folder
 
@@ -204,7 +200,7 @@ class Folders(Files):
     def _download(self, path: str, marker: bytes, folder: Path) -> None:
         """Fetch the files that DONE.json names; ``folder`` appears when all are there and intact."""
         files = self._files(path, marker)
-        temporary = _aside(folder)
+        temporary = aside(folder)
 
         def fetch() -> None:
             for name, expected in files.items():
@@ -233,11 +229,6 @@ def _is_entry(value: Any) -> bool:
 
 def _size(size: int | None) -> str:
     return "no such file" if size is None else f"{size:,} bytes"
-
-
-def _aside(folder: Path) -> Path:
-    """Return a name beside a folder that nothing has."""
-    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def _rename_folder(source: Path, target: Path) -> None:
